@@ -1,0 +1,84 @@
+// Package change is the vocabulary that both sides of Kafka share: positions, tables, values,
+// changes and groups. It imports nothing of ours and does no I/O.
+package change
+
+// Op says what a change did to its row. The letters are those of the envelope's field "op".
+type Op byte
+
+// The operations, in the letters of the envelope.
+const (
+	Create   Op = 'c'
+	Update   Op = 'u'
+	Delete   Op = 'd'
+	Read     Op = 'r' // a row of a snapshot
+	Truncate Op = 't'
+	Message  Op = 'm' // pg_logical_emit_message
+)
+
+// String gives the operation's letter.
+func (o Op) String() string { return string(rune(o)) }
+
+// BeforeKind says how much of the old row travelled in the log.
+type BeforeKind byte
+
+// The extents of an old row, by replica identity and operation.
+const (
+	BeforeNone BeforeKind = iota // nothing: an insert, or an update that left the identity alone
+	BeforeKey                    // the columns of the replica identity only; the others are Absent
+	BeforeFull                   // the whole row (REPLICA IDENTITY FULL)
+)
+
+// Change is one event of a group. It is a view: rows and contents point into a buffer that its
+// producer reuses, so a receiver copies what it keeps.
+type Change struct {
+	Op    Op
+	Table *Table // nil for Message
+	// Ordinal counts the changes of the group as the source sent them, from 1, before any
+	// transform; with the group's commit LSN it is the change's position.
+	Ordinal int64
+	// LSN is where the event stands in the log. It is not monotonic across groups and rows of one
+	// COPY share it: for information only, never to resume or to compare.
+	LSN LSN
+
+	Before     Row
+	BeforeKind BeforeKind
+	After      Row
+
+	// OtherKey is set on the two halves of a key change: on delete(old) a row that holds the new
+	// key's columns, on create(new) one that holds the old key's. The halves have consecutive
+	// ordinals.
+	OtherKey Row
+
+	// Prefix and Content are those of a logical message.
+	Prefix  string
+	Content []byte
+}
+
+// Group is the unit on the path: one source transaction or one snapshot chunk.
+type Group struct {
+	Kind GroupKind
+	// XID is the source's transaction id (32 bit, as in the log); 0 for a snapshot.
+	XID uint32
+	// Commit is the position's LSN: where the commit record starts. A snapshot's is the last byte
+	// before the log position that the snapshot was taken at, which no commit record can start at.
+	Commit LSN
+	// End is where the commit record ends and the next one may start: the only LSN to confirm or to
+	// resume from. It is known when the group ends, 0 before.
+	End LSN
+	// Time is the commit time at the source, in microseconds since 1970-01-01 UTC.
+	Time Micros
+	// Heartbeat is set before the end of a transaction that carries our heartbeat message.
+	Heartbeat bool
+}
+
+// GroupKind tells transactions from snapshot chunks.
+type GroupKind byte
+
+// The kinds of group.
+const (
+	Transaction GroupKind = iota
+	Snapshot
+)
+
+// Micros is a time in microseconds since 1970-01-01 00:00 UTC.
+type Micros int64

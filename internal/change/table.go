@@ -1,0 +1,96 @@
+package change
+
+// Identity is a table's replica identity, in the letters of pg_class.relreplident.
+type Identity byte
+
+// The replica identities.
+const (
+	IdentityDefault Identity = 'd' // the primary key
+	IdentityNothing Identity = 'n'
+	IdentityFull    Identity = 'f'
+	IdentityIndex   Identity = 'i'
+)
+
+// Table is one version of a table's shape. It is immutable: a schema change makes a new Table, so
+// the pointer is a key for whatever is compiled per version.
+type Table struct {
+	OID      uint32
+	Schema   string
+	Name     string
+	Identity Identity
+	Columns  []Column
+	// Key holds the indexes into Columns of the record key, in column order: the replica identity
+	// index's columns, or the primary key's when the identity is default or full. Empty when there
+	// is none.
+	Key []int
+}
+
+// Column is one column of a table version.
+type Column struct {
+	Name string
+	Type Type
+}
+
+// IsKey tells whether column i is part of the record key.
+func (t *Table) IsKey(i int) bool {
+	for _, k := range t.Key {
+		if k == i {
+			return true
+		}
+	}
+	return false
+}
+
+// QualifiedName gives schema.table, unquoted: for people and for topics, never for SQL.
+func (t *Table) QualifiedName() string { return t.Schema + "." + t.Name }
+
+// Type is a column's type with its domain resolved: what a decoder and a schema need to know.
+type Type struct {
+	// OID is the base type's.
+	OID uint32
+	// Mod is the type modifier as in pg_attribute.atttypmod; -1 when there is none.
+	Mod int32
+	// Name is what format_type gives for the base type, for example "numeric(12,2)" or "text[]":
+	// what a destination column of the same type is declared as.
+	Name string
+	Kind Kind
+	// Precision and Scale belong to Kind Numeric; Precision 0 means unconstrained.
+	Precision, Scale int
+	// Elem is the element type of an array.
+	Elem *Type
+}
+
+// Kind groups types by how their values are encoded.
+type Kind byte
+
+// The kinds. Opaque has a
+// text form only, as far as we know: a source with such a column is read in text format.
+const (
+	Opaque Kind = iota
+	Bool
+	Int2
+	Int4
+	Int8
+	OID
+	Float4
+	Float8
+	Numeric
+	TextLike // text, varchar, char(n), name, citext, xml, enum labels: binary equals text
+	Bytea
+	Bit // bit, varbit
+	UUID
+	JSON
+	JSONB
+	XML
+	Date
+	Time
+	TimeTZ
+	Timestamp
+	TimestampTZ
+	Interval
+	Inet // inet, cidr
+	MACAddr
+	Money
+	PgLSN
+	Array
+)

@@ -1,0 +1,56 @@
+// Package sink holds the contract of a destination and the runner that feeds it: whole groups in
+// commit order come from sink/consume, leave as batches to one Sink, and the destination's own
+// checkpoint says how far they came.
+package sink
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// Checkpoint is what a destination stores, in the same transaction as the data, to say what it
+// holds.
+type Checkpoint struct {
+	// Commit is the commit LSN of the last group applied: everything committed at the source up to
+	// it is in the destination. 0 before the first group.
+	Commit change.LSN
+	// Time is that group's commit time at the source.
+	Time change.Micros
+	// Complete is false until the initial snapshot is in.
+	Complete bool
+	// Offsets holds, for each topic and partition, the offset of the next record to read.
+	Offsets map[string]map[int32]int64
+}
+
+// Batch is a run of whole groups in commit order, or a piece of one group too large for memory.
+type Batch struct {
+	// Changes are in commit order, and in ordinal order within a group. They are views that stay
+	// valid until Apply returns.
+	Changes []change.Change
+	// Groups counts the groups that end in this batch.
+	Groups int
+	// Open says that the last group goes on in the next batch: its changes must not become visible
+	// yet, and there is no Checkpoint.
+	Open bool
+	// Checkpoint is the state after this batch; meaningless while Open.
+	Checkpoint Checkpoint
+}
+
+// ErrLeased says that another process serves this sink now: stand by and ask again.
+var ErrLeased = errors.New("another process serves this sink")
+
+// Sink is one destination. Calls come from one goroutine.
+type Sink interface {
+	// Resume takes the destination's lease and gives the stored checkpoint. It gives ErrLeased while
+	// another process holds the lease. It may be called again after an error of Apply: it then drops
+	// whatever was open.
+	Resume(ctx context.Context) (Checkpoint, error)
+	// Apply makes the batch and its checkpoint durable together, or neither. Applying a batch twice
+	// equals applying it once. An open batch is kept in the destination's open transaction and
+	// becomes visible with the batch that closes it.
+	Apply(ctx context.Context, b *Batch) error
+	// Close gives the lease back. What is open is dropped.
+	Close() error
+}
