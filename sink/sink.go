@@ -41,6 +41,19 @@ type Batch struct {
 // ErrLeased says that another process serves this sink now: stand by and ask again.
 var ErrLeased = errors.New("another process serves this sink")
 
+// ErrFenced says that another process has taken this sink over since Resume: nothing of the batch
+// was committed, and nothing later can be. Stand by, or stop.
+var ErrFenced = errors.New("another process has taken this sink over")
+
+// HeldError says that a change waits for a person, because the configuration does not allow it. The
+// destination and its checkpoint are as they were before the batch.
+type HeldError struct {
+	Table  string // the source's, schema.table
+	Reason string // what was refused, and how to go on
+}
+
+func (e *HeldError) Error() string { return "held at table " + e.Table + ": " + e.Reason }
+
 // Sink is one destination. Calls come from one goroutine.
 type Sink interface {
 	// Resume takes the destination's lease and gives the stored checkpoint. It gives ErrLeased while
