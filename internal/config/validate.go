@@ -1,0 +1,78 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// fault is one broken rule and the key that it is laid to.
+type fault struct{ path, message string }
+
+// faults checks every section by its own rules, then what spans sections.
+func (c *Config) faults() []fault {
+	var all []fault
+	section := func(path string, err error) { all = append(all, sectionFaults(path, err)...) }
+	section("source", c.Source.Validate())
+	section("kafka", c.Kafka.Validate())
+	section("schemas", c.Schemas.Validate())
+	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
+		if !sinkName.MatchString(name) {
+			all = append(all, fault{"sinks." + name, fmt.Sprintf("sinks: %q is not a name for a sink: want letters, digits, _ and -", name)})
+		}
+		section("sinks."+name, c.Sinks[name].Validate())
+	}
+	section("console", c.Console.Validate())
+	return append(all, c.ownFaults()...)
+}
+
+// sinkName keeps the names usable in topics, groups, metrics and on the command line.
+var sinkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+
+// minMemory leaves each of the four kinds of buffer 4 MiB: a batch of 256 KiB for each of 16
+// partitions.
+const minMemory = 16 << 20
+
+func (c *Config) ownFaults() []fault {
+	var all []fault
+	if c.DataDir == "" {
+		all = append(all, fault{"data_dir", "data_dir is empty: want a folder that this process may write to"})
+	}
+	if c.Memory < minMemory {
+		all = append(all, fault{"memory", fmt.Sprintf("memory is %s: want at least %s", c.Memory, Size(minMemory))})
+	}
+	if c.DrainTimeout <= 0 || c.DrainTimeout > time.Hour {
+		all = append(all, fault{"drain_timeout", fmt.Sprintf("drain_timeout is %s: want more than 0s and at most 1h", c.DrainTimeout)})
+	}
+	return all
+}
+
+// leadingPath is the key that a component's error begins with, by the house rule for them.
+var leadingPath = regexp.MustCompile(`^[a-z][a-z0-9_]*(?:\[\d+\]|\.[A-Za-z0-9_-]+)*`)
+
+// sectionFaults lays each error of a section to the key that its message begins with.
+func sectionFaults(section string, err error) []fault {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []fault
+		for _, e := range many.Unwrap() {
+			all = append(all, sectionFaults(section, e)...)
+		}
+		return all
+	}
+	message := Redact(err.Error())
+	key := leadingPath.FindString(message)
+	if key == section || strings.HasPrefix(key, section+".") || strings.HasPrefix(key, section+"[") {
+		return []fault{{key, message}}
+	}
+	return []fault{{join(section, key), section + "." + message}}
+}
+
+// ErrNoSink says that a command needs a sink and the file has none.
+var ErrNoSink = errors.New("the configuration has no sinks")
