@@ -1,0 +1,35 @@
+package sink
+
+import (
+	"time"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// State is what a runner does now.
+type State string
+
+// The states of a runner.
+const (
+	StateRunning State = "running"
+	StateStandby State = "standby" // another process serves the sink
+	StateHeld    State = "held"    // a person has to decide: see Reason
+	StateStopped State = "stopped" // not started, ended, or between two attempts: see Reason
+)
+
+// Status is the sink's part of /api/status.
+type Status struct {
+	State State `json:"state"`
+	// Reason says why the state is not running; empty otherwise.
+	Reason string `json:"reason,omitempty"`
+	// AppliedLSN is the checkpoint's commit LSN and AppliedTime that commit's time at the source.
+	AppliedLSN  change.LSN `json:"applied_lsn"`
+	AppliedTime time.Time  `json:"applied_time,omitzero"`
+	// LagSeconds is the age of AppliedTime. It stays true when the source is idle, since heartbeats
+	// travel the whole path. While nothing was ever applied it counts from the runner's start.
+	LagSeconds float64 `json:"lag_seconds"`
+	// Complete is false until the initial snapshot is in.
+	Complete bool `json:"complete"`
+	// Parked counts the records that were set aside.
+	Parked int64 `json:"parked"`
+}
