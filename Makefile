@@ -1,0 +1,40 @@
+# Everything a developer runs. Versions of tools are in .ci/versions, of servers in
+# integration/harness/kafka.jars and internal/localpg/install.go.
+.DEFAULT_GOAL := help
+.PHONY: help build test race lint fuzz integration servers bench demo
+
+UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
+REAL = SLUICE_REQUIRE_SERVERS=1
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' Makefile | awk -F' - ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+build: ## build bin/sluice
+	@CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/sluice && echo "built bin/sluice"
+
+test: servers ## install what is missing, then everything that must be green: vet, unit with -race, integration
+	@echo "go vet" && go vet ./...
+	@$(MAKE) --no-print-directory race integration
+
+race: ## unit tests and fuzz seeds with the race detector, real servers where they need them
+	@echo "unit tests and fuzz seeds, -race"
+	$(REAL) go test -race -timeout 10m $(UNIT)
+
+integration: ## end-to-end tests on real PostgreSQL and Kafka
+	@echo "integration tests"
+	$(REAL) go test -p 1 -timeout 15m ./integration/... ./bench/...
+
+servers: ## install and cache the servers and tools that tests need
+	@.ci/servers
+
+lint: ## gofmt, go vet, golangci-lint
+	@.ci/lint
+
+fuzz: ## run every fuzz target for FUZZTIME (10s) each
+	@.ci/fuzz
+
+bench: servers ## measure beside the limit and print the figures; ARGS go to the program
+	@go run ./bench $(ARGS)
+
+demo: build ## PostgreSQL to PostgreSQL through embedded Kafka on this machine; ARGS=--once makes the tour
+	@bin/sluice demo $(ARGS)
