@@ -1,0 +1,146 @@
+package registry
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+// What a registry's refusal means; no retry changes it. Found by errors.Is in what the client's
+// methods give.
+var (
+	ErrDenied       = errors.New("the registry refuses our credentials")
+	ErrIncompatible = errors.New("the schema is incompatible with an earlier version")
+	ErrInvalid      = errors.New("the registry does not take the schema or the subject")
+	ErrNotFound     = errors.New("the registry does not have it")
+	ErrAnswer       = errors.New("the answer is not one of a schema registry")
+)
+
+// Error is an answer that no retry changes.
+type Error struct {
+	Registry string // URL
+	Subject  string // empty where an id was asked for
+	ID       int    // 0 where a subject was asked for
+	Kind     error  // one of the errors above
+	Status   int    // of HTTP; 0 when the answer could not be read
+	Code     int    // the registry's own error_code; 0 when it gave none
+	Reason   string // the registry's words
+	Verb     string // what was tried, "cannot ..."
+	Loss     string // what it means for the data
+	Cause    error
+}
+
+// Error says what happened where, what it means for the data, and what to do.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s%s at %s: %v", e.Verb, e.target(), e.Registry, e.Kind)
+	if e.Reason != "" {
+		fmt.Fprintf(&b, " (%s)", e.Reason)
+	}
+	for _, sentence := range []string{e.Loss, e.advice()} {
+		if sentence != "" {
+			b.WriteString(". " + sentence)
+		}
+	}
+	return b.String()
+}
+
+// Unwrap gives the kind and the cause.
+func (e *Error) Unwrap() []error { return []error{e.Kind, e.Cause} }
+
+func (e *Error) target() string {
+	switch {
+	case e.Subject != "":
+		return " of subject " + e.Subject
+	case e.ID != 0:
+		return fmt.Sprintf(" with id %d", e.ID)
+	}
+	return ""
+}
+
+func (e *Error) advice() string {
+	switch e.Kind {
+	case ErrDenied:
+		return "Give schemas.username and schemas.password, or schemas.token, of a user who may read and write the subject"
+	case ErrIncompatible:
+		return fmt.Sprintf("Undo the change of the table, or allow it for this subject with PUT %s/config/%s and {\"compatibility\": \"NONE\"}", e.Registry, e.Subject)
+	case ErrInvalid:
+		return "Look at the registry's reason: its rules for subjects or its mode (GET /mode) may be stricter than Avro's"
+	case ErrNotFound:
+		return "Point schemas.registry to the registry that the records were written with, or restore it from its backup"
+	case ErrAnswer:
+		return "Check schemas.registry: it must be the address of the registry's API, with its path where it has one"
+	}
+	return ""
+}
+
+// kindOf sorts a failed request: a kind for what stays, nil for what a retry may cure.
+func kindOf(err error) error {
+	var answer *sr.ResponseError
+	switch {
+	case errors.As(err, &answer):
+		return kindOfStatus(answer)
+	case errors.Is(err, ErrAnswer), errors.Is(err, errTooLarge), isJSON(err):
+		return ErrAnswer
+	}
+	return nil
+}
+
+func kindOfStatus(a *sr.ResponseError) error {
+	switch s := a.StatusCode; {
+	case s == http.StatusUnauthorized, s == http.StatusForbidden:
+		return ErrDenied
+	case s == http.StatusConflict:
+		return ErrIncompatible
+	case s == http.StatusUnprocessableEntity:
+		return ErrInvalid
+	case s == http.StatusNotFound && a.ErrorCode/100 == 404:
+		return ErrNotFound
+	case s == http.StatusRequestTimeout, s == http.StatusTooManyRequests, s >= 500:
+		return nil
+	}
+	return ErrAnswer
+}
+
+// isJSON tells a body that is not what was asked for from a connection that broke. The last resort is
+// sr's own wording: an unknown schemaType comes as an error without a type.
+func isJSON(err error) bool {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	return errors.As(err, &syntax) || errors.As(err, &kind) || strings.Contains(err.Error(), "unable to decode ok response body")
+}
+
+// isForeign tells that the registry does not know the question.
+func isForeign(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == ErrAnswer && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed)
+}
+
+func isNoVersion(err error) bool { return errors.Is(err, ErrNotFound) }
+
+// describe makes the error for the caller of op out of what stays.
+func (c *Client) describe(op operation, kind, cause error) *Error {
+	e := &Error{Registry: c.url, Subject: op.subject, ID: op.id, Kind: kind, Verb: op.verb, Loss: op.loss, Cause: cause}
+	var answer *sr.ResponseError
+	if errors.As(cause, &answer) {
+		e.Status, e.Code = answer.StatusCode, answer.ErrorCode
+		e.Reason = fmt.Sprintf("HTTP %d, %s", answer.StatusCode, clip(answer.Error()))
+	} else {
+		e.Reason = clip(strings.TrimPrefix(cause.Error(), kind.Error()+": "))
+	}
+	return e
+}
+
+// clip bounds what a stranger's answer may put into our log, and keeps it on one line.
+func clip(s string) string {
+	const limit = 600
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "?")), " ")
+	if len(s) > limit {
+		s = strings.ToValidUTF8(s[:limit], "") + " ..."
+	}
+	return s
+}
