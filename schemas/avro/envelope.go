@@ -1,0 +1,293 @@
+package avro
+
+import (
+	"fmt"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/schemas"
+)
+
+// optional is a field that may be a union of null and one type, in either order.
+type optional struct {
+	null  int64 // the branch of null, -1 when the field is no union
+	value *schemas.Node
+}
+
+func newOptional(n *schemas.Node) (optional, error) {
+	if n.Type != "union" {
+		return optional{-1, n}, nil
+	}
+	if len(n.Branches) == 2 {
+		for i, b := range n.Branches {
+			if b.Type == "null" {
+				return optional{int64(i), n.Branches[1-i]}, nil
+			}
+		}
+	}
+	return optional{}, fmt.Errorf("a union that is not null and one type")
+}
+
+// present reads which branch follows.
+func (o optional) present(r *reader) bool {
+	if o.null < 0 {
+		return true
+	}
+	i := r.long()
+	if i != 0 && i != 1 {
+		r.fail(errBranch)
+	}
+	return r.err == nil && i != o.null
+}
+
+// valueField is a column's field.
+type valueField struct {
+	optional
+	codec *codec
+}
+
+func newValueField(n *schemas.Node, t change.Type) (valueField, error) {
+	o, err := newOptional(n)
+	if err != nil {
+		return valueField{}, err
+	}
+	c, err := printer(o.value, t)
+	return valueField{o, c}, err
+}
+
+// value reads one column's value; its text is appended to the arena.
+func (d *Decoder) value(r *reader, f valueField) change.Value {
+	if !f.present(r) {
+		return change.Value{Format: change.Null}
+	}
+	start := len(d.arena)
+	d.arena = f.codec.print(f.codec, d.arena, r)
+	end := len(d.arena)
+	return change.Value{Format: change.Text, Data: d.arena[start:end:end]}
+}
+
+func (d *Decoder) compileEnvelope(n *schemas.Node) error {
+	if n.Type != "record" {
+		return fmt.Errorf("it is no record")
+	}
+	for i := range n.Fields {
+		f := &n.Fields[i]
+		s, err := d.step(f)
+		if err != nil {
+			return fmt.Errorf("field %s: %w", f.Name, err)
+		}
+		d.envelope = append(d.envelope, s)
+	}
+	return nil
+}
+
+// step compiles a field of the envelope.
+func (d *Decoder) step(f *schemas.Field) (step, error) {
+	switch f.Name {
+	case "before", "after":
+		if d.table == nil {
+			return skipStep(f.Type), nil
+		}
+		return d.rowStep(f)
+	case "source":
+		return recordStep(f.Type, sourceStep)
+	case "transaction":
+		return recordStep(f.Type, transactionStep)
+	case "message":
+		return recordStep(f.Type, messageStep)
+	case "op":
+		return bytesStep(f.Type, func(rec *Record, b []byte) {
+			if len(b) == 1 {
+				rec.Change.Op = change.Op(b[0])
+			}
+		})
+	case "unchanged":
+		return d.unchangedStep(f.Type)
+	case "special":
+		return d.specialStep(f.Type)
+	}
+	return skipStep(f.Type), nil
+}
+
+func sourceStep(f *schemas.Field) (step, error) {
+	switch f.Name {
+	case "ts_us":
+		return longStep(f.Type, func(rec *Record, v int64) { rec.Time = change.Micros(v) })
+	case "lsn":
+		return longStep(f.Type, func(rec *Record, v int64) { rec.Change.LSN = change.LSN(v) })
+	case "commit_lsn":
+		return longStep(f.Type, func(rec *Record, v int64) { rec.Position.Commit = change.LSN(v) })
+	case "ordinal":
+		return longStep(f.Type, func(rec *Record, v int64) { rec.Change.Ordinal = v })
+	case "snapshot":
+		return bytesStep(f.Type, func(rec *Record, b []byte) { rec.Snapshot = string(b) == snapshotTrue })
+	}
+	return skipStep(f.Type), nil
+}
+
+func transactionStep(f *schemas.Field) (step, error) {
+	if f.Name == "id" {
+		return bytesStep(f.Type, func(rec *Record, b []byte) { rec.Group = keep(rec.Group, b) })
+	}
+	return skipStep(f.Type), nil
+}
+
+func messageStep(f *schemas.Field) (step, error) {
+	switch f.Name {
+	case "prefix":
+		return bytesStep(f.Type, func(rec *Record, b []byte) { rec.Change.Prefix = string(b) })
+	case "content":
+		return bytesStep(f.Type, func(rec *Record, b []byte) { rec.Change.Content = append(rec.Change.Content[:0], b...) })
+	}
+	return skipStep(f.Type), nil
+}
+
+func skipStep(n *schemas.Node) step {
+	return func(r *reader, _ *Record) { r.skip(n, 0) }
+}
+
+func longStep(n *schemas.Node, set func(*Record, int64)) (step, error) {
+	o, err := newOptional(n)
+	if err != nil {
+		return nil, err
+	}
+	if o.value.Type != "long" && o.value.Type != "int" {
+		return nil, fmt.Errorf("its type is %s where long is wanted", o.value.Type)
+	}
+	return func(r *reader, rec *Record) {
+		if o.present(r) {
+			set(rec, r.long())
+		}
+	}, nil
+}
+
+func bytesStep(n *schemas.Node, set func(*Record, []byte)) (step, error) {
+	o, err := newOptional(n)
+	if err != nil {
+		return nil, err
+	}
+	if o.value.Type != "string" && o.value.Type != "bytes" {
+		return nil, fmt.Errorf("its type is %s where string is wanted", o.value.Type)
+	}
+	return func(r *reader, rec *Record) {
+		if o.present(r) {
+			set(rec, r.bytes())
+		}
+	}, nil
+}
+
+// recordStep reads a nested record, field by field.
+func recordStep(n *schemas.Node, compile func(*schemas.Field) (step, error)) (step, error) {
+	o, err := newOptional(n)
+	if err != nil {
+		return nil, err
+	}
+	if o.value.Type != "record" {
+		return nil, fmt.Errorf("its type is %s where a record is wanted", o.value.Type)
+	}
+	steps := make([]step, len(o.value.Fields))
+	for i := range steps {
+		if steps[i], err = compile(&o.value.Fields[i]); err != nil {
+			return nil, fmt.Errorf("field %s: %w", o.value.Fields[i].Name, err)
+		}
+	}
+	return func(r *reader, rec *Record) {
+		if !o.present(r) {
+			return
+		}
+		for _, s := range steps {
+			s(r, rec)
+		}
+	}, nil
+}
+
+func (d *Decoder) rowStep(f *schemas.Field) (step, error) {
+	o, err := newOptional(f.Type)
+	if err != nil {
+		return nil, err
+	}
+	if len(o.value.Fields) != len(d.table.Columns) {
+		return nil, fmt.Errorf("before and after have different columns")
+	}
+	fields := make([]valueField, len(o.value.Fields))
+	d.names = d.names[:0]
+	for i := range fields {
+		column := &o.value.Fields[i]
+		if fields[i], err = newValueField(column.Type, d.table.Columns[i].Type); err != nil {
+			return nil, fmt.Errorf("column %s: %w", column.Name, err)
+		}
+		d.names = append(d.names, column.Name)
+	}
+	if f.Name == "before" {
+		return d.oldRow(o, fields), nil
+	}
+	return d.newRow(o, fields), nil
+}
+
+func (d *Decoder) oldRow(o optional, fields []valueField) step {
+	return func(r *reader, rec *Record) {
+		if d.hasOld = o.present(r); d.hasOld {
+			rec.Change.Before = d.row(r, rec.Change.Before, fields)
+		}
+	}
+}
+
+func (d *Decoder) newRow(o optional, fields []valueField) step {
+	return func(r *reader, rec *Record) {
+		if d.hasNew = o.present(r); d.hasNew {
+			rec.Change.After = d.row(r, rec.Change.After, fields)
+		}
+	}
+}
+
+func (d *Decoder) row(r *reader, row change.Row, fields []valueField) change.Row {
+	row = row[:0]
+	for i := range fields {
+		row = append(row, d.value(r, fields[i]))
+		if r.err != nil {
+			break
+		}
+	}
+	return row
+}
+
+// unchangedStep gathers the names of columns that did not travel.
+func (d *Decoder) unchangedStep(n *schemas.Node) (step, error) {
+	o, err := newOptional(n)
+	if err != nil {
+		return nil, err
+	}
+	if o.value.Type != "array" || o.value.Items.Type != "string" {
+		return nil, fmt.Errorf("it is not a list of strings")
+	}
+	return func(r *reader, _ *Record) {
+		if !o.present(r) {
+			return
+		}
+		for n := r.count(); n > 0; n = r.count() {
+			for ; n > 0 && r.err == nil; n-- {
+				d.unchanged = append(d.unchanged, r.bytes())
+			}
+		}
+	}, nil
+}
+
+// specialStep gathers the texts of values that their Avro types cannot hold.
+func (d *Decoder) specialStep(n *schemas.Node) (step, error) {
+	o, err := newOptional(n)
+	if err != nil {
+		return nil, err
+	}
+	if o.value.Type != "map" || o.value.Items.Type != "string" {
+		return nil, fmt.Errorf("it is not a map of strings")
+	}
+	return func(r *reader, _ *Record) {
+		if !o.present(r) {
+			return
+		}
+		for n := r.count(); n > 0; n = r.count() {
+			for ; n > 0 && r.err == nil; n-- {
+				d.special = append(d.special, [2][]byte{r.bytes(), r.bytes()})
+			}
+		}
+	}, nil
+}
