@@ -1,0 +1,121 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas"
+	"github.com/sluicecdc/sluice/schemas/avro"
+)
+
+// endWriter writes the transaction topic.
+type endWriter struct {
+	partition      *kafka.Partition
+	tail           change.LSN // the last END of an earlier run
+	keyID, valueID int
+	record         avro.End
+	key, value     []byte
+}
+
+func (p *Publisher) openEnds(ctx context.Context) error {
+	topic := schemas.TransactionTopic(p.o.Source)
+	if _, err := p.client.EnsureTopics(ctx, []kafka.Topic{{Name: topic, Partitions: 1}}); err != nil {
+		return fmt.Errorf("cannot prepare topic %s: %w", topic, err)
+	}
+	handles, err := p.producer.Fence(ctx, []string{topic})
+	if err != nil {
+		return fmt.Errorf("cannot fence topic %s: %w", topic, err)
+	}
+	if len(handles[topic]) != 1 {
+		return fmt.Errorf("topic %s has %d partitions and must have one, since its order is the order of commits: create it again", topic, len(handles[topic]))
+	}
+	p.ends.partition = handles[topic][0]
+	if p.ends.keyID, p.ends.valueID, err = p.register(ctx, topic, schemas.ForTransactions(p.o.Source)); err != nil {
+		return err
+	}
+	return p.readEndTail(ctx, topic)
+}
+
+func (p *Publisher) readEndTail(ctx context.Context, topic string) error {
+	tails, err := p.client.Tail(ctx, topic, 1)
+	if err != nil {
+		return fmt.Errorf("cannot read the end of topic %s: %w", topic, err)
+	}
+	for _, records := range tails {
+		for _, r := range records {
+			_, body, err := avro.SplitFrame(r.Value)
+			if err != nil {
+				return fmt.Errorf("cannot read offset %d of topic %s: %w", r.Offset, topic, err)
+			}
+			var end avro.End
+			if err := avro.DecodeEnd(body, &end); err != nil {
+				return fmt.Errorf("cannot read offset %d of topic %s: %w", r.Offset, topic, err)
+			}
+			p.ends.tail = end.Commit
+		}
+	}
+	return nil
+}
+
+// end closes the open group. The END of a snapshot waits until all its records are acknowledged: a
+// snapshot that a crash cuts short is not continued, so its END must not come before its records. A
+// transaction is, by the slot, so its END may travel beside them.
+func (p *Publisher) end(ctx context.Context, g *change.Group) error {
+	if g.Commit > p.ends.tail {
+		if g.Kind == change.Snapshot {
+			if err := p.producer.Wait(ctx); err != nil {
+				return fmt.Errorf("cannot finish the snapshot: %w", err)
+			}
+		}
+		if err := p.appendEnd(ctx, g); err != nil {
+			return fmt.Errorf("cannot write the END of the transaction that committed at %s: %w", g.Commit, err)
+		}
+		p.metrics.Groups.Inc()
+	}
+	for _, s := range p.group.touched {
+		s.reset()
+	}
+	p.group.open = false
+	p.progress.finish(g.End)
+	return nil
+}
+
+func (p *Publisher) appendEnd(ctx context.Context, g *change.Group) error {
+	e := &p.ends
+	e.fill(g, &p.group)
+	e.key = avro.AppendEndKey(avro.AppendFrame(e.key[:0], e.keyID), e.record.ID)
+	e.value = avro.AppendEnd(avro.AppendFrame(e.value[:0], e.valueID), &e.record)
+	return p.producer.Append(ctx, e.partition, p.progress.tag(), kafka.Record{
+		TimeMillis: int64(p.group.now) / 1000, Key: e.key, Value: e.value,
+	})
+}
+
+// fill makes the END record of g, reusing the slices of the one before.
+func (e *endWriter) fill(g *change.Group, state *groupState) {
+	r := &e.record
+	r.Status, r.ID, r.Commit = "END", avro.GroupID(g), g.Commit
+	if g.Heartbeat && state.total == 0 {
+		r.Status = "HEARTBEAT"
+	}
+	r.EventCount, r.TimeMillis, r.Snapshot = state.total, int64(g.Time)/1000, g.Kind == change.Snapshot
+	collections := r.Collections[:cap(r.Collections)]
+	for len(collections) < len(state.touched) {
+		collections = append(collections, avro.Collection{})
+	}
+	r.Collections = collections[:len(state.touched)]
+	for i, s := range state.touched {
+		s.describe(&r.Collections[i])
+	}
+}
+
+// describe counts the open group's changes of the stream.
+func (s *stream) describe(c *avro.Collection) {
+	c.Name, c.EventCount, c.Partitions = s.collection, s.total, c.Partitions[:0]
+	for i, n := range s.counts {
+		if n > 0 {
+			c.Partitions = append(c.Partitions, avro.PartitionCount{Partition: int32(i), EventCount: n})
+		}
+	}
+}

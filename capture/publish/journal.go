@@ -1,0 +1,70 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas"
+)
+
+// journal is the state topic: a compacted map that outlives the process and its machine.
+type journal struct {
+	partition *kafka.Partition
+	mu        sync.Mutex
+	entries   map[string][]byte
+}
+
+func (p *Publisher) openJournal(ctx context.Context) error {
+	topic := schemas.StateTopic(p.o.Source)
+	if _, err := p.client.EnsureTopics(ctx, []kafka.Topic{{Name: topic, Partitions: 1, Compacted: true}}); err != nil {
+		return fmt.Errorf("cannot prepare topic %s: %w", topic, err)
+	}
+	handles, err := p.producer.Fence(ctx, []string{topic})
+	if err != nil {
+		return fmt.Errorf("cannot fence topic %s: %w", topic, err)
+	}
+	p.journal.partition = handles[topic][0]
+	p.journal.entries = map[string][]byte{}
+	err = p.client.ReadAll(ctx, topic, func(_ int32, r *kafka.Record) error {
+		p.journal.entries[string(r.Key)] = append([]byte(nil), r.Value...)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot read the state in topic %s: %w", topic, err)
+	}
+	return nil
+}
+
+// Get implements capture.Journal.
+func (p *Publisher) Get(key string) ([]byte, bool) {
+	p.journal.mu.Lock()
+	defer p.journal.mu.Unlock()
+	v, ok := p.journal.entries[key]
+	return v, ok
+}
+
+// Ended implements capture.Journal: the commit LSN of the last group that an earlier run ended, 0 when
+// there is none.
+func (p *Publisher) Ended() change.LSN { return p.ends.tail }
+
+// Put implements capture.Journal: it returns when the entry, and everything published before it, is
+// acknowledged. It is called by the publishing goroutine.
+func (p *Publisher) Put(ctx context.Context, key string, value []byte) error {
+	err := p.producer.Append(ctx, p.journal.partition, p.progress.tag(), kafka.Record{
+		TimeMillis: time.Now().UnixMilli(), Key: []byte(key), Value: value,
+	})
+	if err == nil {
+		err = p.producer.Wait(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot store %q in topic %s: %w", key, schemas.StateTopic(p.o.Source), err)
+	}
+	p.journal.mu.Lock()
+	defer p.journal.mu.Unlock()
+	p.journal.entries[key] = append([]byte(nil), value...)
+	return nil
+}

@@ -1,0 +1,179 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas"
+	"github.com/sluicecdc/sluice/schemas/avro"
+)
+
+// stream is one topic that takes changes: its partitions, where an earlier run left them, and the
+// counts of the open group.
+type stream struct {
+	topic      string
+	collection string // its name in END records
+	owner      string // schema.table, to name both when two tables want one topic
+	partitions []*kafka.Partition
+	tails      []change.Position // the last position in each partition at our start
+	fresh      bool              // all tails are passed: nothing to compare any more
+
+	total  int64   // changes in the open group
+	counts []int64 // of them by partition
+}
+
+// route is one version of a table on its way to its stream.
+type route struct {
+	table   *change.Table
+	stream  *stream
+	encoder *avro.Encoder
+	pair    schemas.Pair
+	metrics tableMetrics
+}
+
+// openTables makes the topics of the tables known at the start.
+func (p *Publisher) openTables(ctx context.Context, tables []*change.Table) error {
+	if len(tables) == 0 {
+		return nil
+	}
+	owners := map[string]string{}
+	var topics []kafka.Topic
+	for _, t := range tables {
+		topic := schemas.Topic(p.o.Source, t.Schema, t.Name)
+		if other, taken := owners[topic]; taken && other != t.QualifiedName() {
+			return collision(topic, other, t.QualifiedName())
+		}
+		owners[topic] = t.QualifiedName()
+		topics = append(topics, kafka.Topic{Name: topic, Partitions: p.o.Partitions})
+	}
+	_, err := p.openStreams(ctx, topics, owners)
+	return err
+}
+
+// openStreams creates the topics where needed, fences them and reads where they end.
+func (p *Publisher) openStreams(ctx context.Context, topics []kafka.Topic, collections map[string]string) (map[string]*stream, error) {
+	names := make([]string, len(topics))
+	for i, t := range topics {
+		names[i] = t.Name
+	}
+	if _, err := p.client.EnsureTopics(ctx, topics); err != nil {
+		return nil, fmt.Errorf("cannot prepare the topics of source %s: %w", p.o.Source, err)
+	}
+	handles, err := p.producer.Fence(ctx, names)
+	if err != nil {
+		return nil, fmt.Errorf("cannot fence the topics of source %s: %w", p.o.Source, err)
+	}
+	for _, name := range names {
+		tails, err := p.tails(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		p.streams[name] = &stream{
+			topic: name, collection: collections[name], owner: collections[name],
+			partitions: handles[name], tails: tails, counts: make([]int64, len(handles[name])),
+		}
+	}
+	return p.streams, nil
+}
+
+// route gives the way of a table version, making it at the version's first change.
+func (p *Publisher) route(ctx context.Context, t *change.Table) (*route, error) {
+	if p.last != nil && p.last.table == t {
+		return p.last, nil
+	}
+	r, ok := p.routes[t]
+	if !ok {
+		var err error
+		if r, err = p.newRoute(ctx, t); err != nil {
+			return nil, fmt.Errorf("cannot publish table %s: %w", t.QualifiedName(), err)
+		}
+		p.routes[t] = r
+	}
+	p.last = r
+	return r, nil
+}
+
+func (p *Publisher) newRoute(ctx context.Context, t *change.Table) (*route, error) {
+	topic := schemas.Topic(p.o.Source, t.Schema, t.Name)
+	s, err := p.tableStream(ctx, topic, t.QualifiedName())
+	if err != nil {
+		return nil, err
+	}
+	pair, err := schemas.ForTable(topic, t)
+	if err != nil {
+		return nil, err
+	}
+	keyID, valueID, err := p.register(ctx, topic, pair)
+	if err != nil {
+		return nil, err
+	}
+	encoder, err := avro.NewEncoder(avro.Options{
+		Source: p.o.Source, Database: p.o.Database, Version: p.o.Version,
+		Topic: topic, Table: t, KeyID: keyID, ValueID: valueID,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.forgetOlder(t)
+	return &route{table: t, stream: s, encoder: encoder, pair: pair, metrics: p.metrics.table(t)}, nil
+}
+
+// forgetOlder drops the routes of versions that t replaces, so that many schema changes do not add
+// up. A version that should still come is compiled again.
+func (p *Publisher) forgetOlder(t *change.Table) {
+	for old := range p.routes {
+		if old.OID == t.OID {
+			delete(p.routes, old)
+		}
+	}
+}
+
+func (p *Publisher) tableStream(ctx context.Context, topic, owner string) (*stream, error) {
+	if s, ok := p.streams[topic]; ok {
+		if s.owner != owner {
+			return nil, collision(topic, s.owner, owner)
+		}
+		return s, nil
+	}
+	all, err := p.openStreams(ctx, []kafka.Topic{{Name: topic, Partitions: p.o.Partitions}}, map[string]string{topic: owner})
+	if err != nil {
+		return nil, err
+	}
+	return all[topic], nil
+}
+
+func collision(topic, a, b string) error {
+	return fmt.Errorf("tables %s and %s would both be topic %s (Kafka allows letters, digits, '.', '_' and '-' only): capture one of them by another source.name", a, b, topic)
+}
+
+// seen tells whether an earlier run has left position at in the partition. Positions in a partition
+// rise, so once one lies beyond the tail the partition needs no more looks.
+func (s *stream) seen(partition int32, at change.Position) bool {
+	if s.fresh {
+		return false
+	}
+	tail := &s.tails[partition]
+	if at.Compare(*tail) <= 0 {
+		return true
+	}
+	*tail = change.Position{}
+	s.fresh = !s.anyTail()
+	return false
+}
+
+func (s *stream) anyTail() bool {
+	for _, t := range s.tails {
+		if t != (change.Position{}) {
+			return true
+		}
+	}
+	return false
+}
+
+// reset forgets the counts of the group that ended.
+func (s *stream) reset() {
+	s.total = 0
+	clear(s.counts)
+}
