@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/process"
+)
+
+// sample is one drain by one contender.
+type sample struct {
+	Seconds float64 `json:"seconds"` // from the start of the process until the last change is safe
+	CPU     float64 `json:"cpu_seconds"`
+	PeakMB  float64 `json:"peak_mb"` // resident, of the process
+}
+
+// measure takes what the kernel has counted for an ended process.
+func measure(cmd *exec.Cmd, wall time.Duration) sample {
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	return sample{
+		Seconds: wall.Seconds(),
+		CPU:     (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(),
+		PeakMB:  float64(usage.Maxrss) / 1024,
+	}
+}
+
+// recvlogical reads the slot with PostgreSQL's own reader and throws everything away.
+func recvlogical(option string) func(context.Context, drainJob) (sample, error) {
+	return func(ctx context.Context, d drainJob) (sample, error) {
+		path, err := recvlogicalPath()
+		if err != nil {
+			return sample{}, err
+		}
+		args := []string{"-d", d.dsn, "--slot", "sluice_" + d.name, "--start", "--endpos", d.target, "-f", "/dev/null",
+			"--fsync-interval", "0", "--no-loop", "-o", "proto_version=1", "-o", "publication_names=sluice_" + d.name}
+		if option == "binary" {
+			args = append(args, "-o", "binary=true")
+		}
+		cmd := exec.CommandContext(ctx, path, args...)
+		cmd.Stderr = os.Stderr
+		start := time.Now()
+		if err := cmd.Run(); err != nil {
+			return sample{}, err
+		}
+		return measure(cmd, time.Since(start)), nil
+	}
+}
+
+func recvlogicalPath() (string, error) {
+	if path, err := exec.LookPath("pg_recvlogical"); err == nil {
+		return path, nil
+	}
+	paths, _ := filepath.Glob("/usr/lib/postgresql/*/bin/pg_recvlogical")
+	if len(paths) == 0 {
+		return "", fmt.Errorf("pg_recvlogical is not installed: it comes with PostgreSQL's client programs")
+	}
+	return paths[len(paths)-1], nil
+}
+
+// configuration is that of a user who sets nothing but addresses.
+const configuration = `source:
+  name: %[1]s
+  dsn: %[2]s
+  tables: [public.orders]
+  snapshot: {mode: never}
+kafka:
+  brokers: [%[3]s]
+schemas:
+  registry: embedded
+  embedded_listen: 127.0.0.1:%[4]d
+console: {listen: "127.0.0.1:%[5]d"}
+data_dir: %[6]s
+`
+
+// drainSluice runs capture as a user would. It counts as done when the target is durable in Kafka.
+func drainSluice(ctx context.Context, d drainJob) (sample, error) {
+	registry, err := process.FreePort()
+	if err != nil {
+		return sample{}, err
+	}
+	console, err := process.FreePort()
+	if err != nil {
+		return sample{}, err
+	}
+	target, err := change.ParseLSN(d.target)
+	if err != nil {
+		return sample{}, err
+	}
+	file := filepath.Join(d.folder, d.database+"_"+d.name+".yml")
+	text := fmt.Sprintf(configuration, d.name, d.dsn, strings.Join(d.kafka.Addrs(), ", "), registry, console, file+".data")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		return sample{}, err
+	}
+	log, err := os.Create(file + ".log")
+	if err != nil {
+		return sample{}, err
+	}
+	defer log.Close()
+	cmd := exec.CommandContext(ctx, d.binary, "capture", "-c", file)
+	cmd.Stderr = log
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return sample{}, err
+	}
+	waitErr := awaitDurable(ctx, console, target)
+	wall := time.Since(start)
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	if err := cmd.Wait(); err != nil || waitErr != nil {
+		text, _ := os.ReadFile(file + ".log")
+		return sample{}, fmt.Errorf("capture ended with %v (%v):\n%s", err, waitErr, text)
+	}
+	return measure(cmd, wall), nil
+}
+
+// drainTime bounds one drain.
+const drainTime = 10 * time.Minute
+
+func awaitDurable(ctx context.Context, port int, target change.LSN) error {
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if durable, err := durableLSN(ctx, port); err == nil && durable >= target {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func durableLSN(ctx context.Context, port int) (change.LSN, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/api/status", port), nil)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	var status struct {
+		Capture struct {
+			Durable change.LSN `json:"durable_lsn"`
+		} `json:"capture"`
+	}
+	err = json.NewDecoder(answer.Body).Decode(&status)
+	return status.Capture.Durable, err
+}
