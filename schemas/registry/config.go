@@ -40,16 +40,17 @@ type TLS struct {
 const Embedded = "embedded"
 
 // Defaults are the values of keys that are not set. The port is the one that every Confluent client
-// knows; the address keeps a registry without passwords on this machine.
+// knows; the address keeps a registry without passwords on this machine. Registry has none: records
+// whose ids are those of another registry than their readers' cannot be read.
 func Defaults() Config {
-	return Config{Registry: Embedded, EmbeddedListen: "127.0.0.1:8081", Timestamptz: "micros"}
+	return Config{EmbeddedListen: "127.0.0.1:8081", Timestamptz: "micros"}
 }
 
 // WithDefaults fills the keys that are not set.
 func (c Config) WithDefaults() Config {
 	d := Defaults()
 	for _, key := range []struct{ to, from *string }{
-		{&c.Registry, &d.Registry}, {&c.EmbeddedListen, &d.EmbeddedListen}, {&c.Timestamptz, &d.Timestamptz},
+		{&c.EmbeddedListen, &d.EmbeddedListen}, {&c.Timestamptz, &d.Timestamptz},
 	} {
 		if *key.to == "" {
 			*key.to = *key.from
@@ -59,7 +60,7 @@ func (c Config) WithDefaults() Config {
 }
 
 // IsEmbedded tells whether the process that runs capture serves the registry.
-func (c Config) IsEmbedded() bool { return c.WithDefaults().Registry == Embedded }
+func (c Config) IsEmbedded() bool { return c.Registry == Embedded }
 
 // URL is where clients find the registry.
 func (c Config) URL() string {
@@ -89,7 +90,10 @@ func (c Config) Validate() error {
 }
 
 func (c Config) validateAddress() error {
-	if c.Registry == Embedded {
+	switch c.Registry {
+	case "":
+		return fmt.Errorf("schemas.registry: is missing: want a URL such as http://127.0.0.1:8081, or the word %s for one inside capture", Embedded)
+	case Embedded:
 		return validateListen(c.EmbeddedListen)
 	}
 	u, err := url.Parse(c.Registry)

@@ -22,15 +22,16 @@ func TestValidate(t *testing.T) {
 		{"registry: ftp://x", "schemas.registry: want a URL"},
 		{"registry: http://u:secret@r:8081", "schemas.registry: the URL holds a user name"},
 		{"registry: http://r:8081/?a=b", "schemas.registry: the URL must end"},
-		{"embedded_listen: '8081'", `schemas.embedded_listen: "8081" is not an address`},
-		{"embedded_listen: '127.0.0.1:0'", "schemas.embedded_listen"},
-		{"password: p", "schemas.password: set without schemas.username"},
-		{"{token: a, token_file: b}", "schemas.token_file"},
-		{"{username: a, token_file: b}", "schemas.username"},
+		{"username: a", "schemas.registry: is missing"},
+		{"{registry: embedded, embedded_listen: '8081'}", `schemas.embedded_listen: "8081" is not an address`},
+		{"{registry: embedded, embedded_listen: '127.0.0.1:0'}", "schemas.embedded_listen"},
+		{"{registry: embedded, password: p}", "schemas.password: set without schemas.username"},
+		{"{registry: embedded, token: a, token_file: b}", "schemas.token_file"},
+		{"{registry: embedded, username: a, token_file: b}", "schemas.username"},
 		{"{registry: 'https://r', tls: {cert: a}}", "schemas.tls.cert"},
 		{"{registry: 'http://r', tls: {ca: a}}", "schemas.tls: set, but"},
-		{"timestamptz: iso", `schemas.timestamptz: "iso" is not known`},
-		{"timestamptz: micros", ""},
+		{"{registry: embedded, timestamptz: iso}", `schemas.timestamptz: "iso" is not known`},
+		{"{registry: embedded, timestamptz: micros}", ""},
 	} {
 		var cfg Config
 		if err := yaml.UnmarshalWithOptions([]byte(c.yaml), &cfg, yaml.Strict()); err != nil {
@@ -51,9 +52,9 @@ func TestURL(t *testing.T) {
 		cfg  Config
 		want string
 	}{
-		{Config{}, "http://127.0.0.1:8081"},
-		{Config{EmbeddedListen: "0.0.0.0:99"}, "http://127.0.0.1:99"},
-		{Config{EmbeddedListen: "[::1]:99"}, "http://[::1]:99"},
+		{Config{Registry: Embedded}, "http://127.0.0.1:8081"},
+		{Config{Registry: Embedded, EmbeddedListen: "0.0.0.0:99"}, "http://127.0.0.1:99"},
+		{Config{Registry: Embedded, EmbeddedListen: "[::1]:99"}, "http://[::1]:99"},
 		{Config{Registry: "https://r/api/"}, "https://r/api"},
 	} {
 		if got := c.cfg.URL(); got != c.want {
