@@ -1,0 +1,5 @@
+package postgres_test
+
+import "strings"
+
+func quote(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -1,0 +1,94 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// move plans a key change: the old row goes by the delete policy, the new one takes over the values
+// that did not travel. They come from the batch when it holds them, else from the destination.
+func (s *Sink) move(ctx context.Context, tp *tablePlan, del, cre *change.Change) error {
+	if err := errors.Join(tp.t.check(del.Before, "the old row"), tp.t.check(cre.After, "the row")); err != nil {
+		return err
+	}
+	row := fill(cre.After, del.Before)
+	if tp.t.unknown(row) {
+		if e := tp.find(del.Before); e != nil {
+			row = fill(row, e.row)
+		}
+	}
+	if tp.t.unknown(row) {
+		var err error
+		if row, err = s.carry(ctx, tp, row, del.Before); err != nil {
+			return err
+		}
+	}
+	tp.remove(del.Before)
+	tp.put(change.Update, row)
+	return nil
+}
+
+// carry reads the unknown values of row from the destination's row under the old key, or under the
+// new one, where they are when the same batch is applied a second time.
+func (s *Sink) carry(ctx context.Context, tp *tablePlan, row, old change.Row) (change.Row, error) {
+	if tp.emptied {
+		return nil, unsent(tp.t, row)
+	}
+	if err := s.flush(ctx); err != nil {
+		return nil, err
+	}
+	for _, id := range []change.Row{old, row} {
+		values, err := s.lookUp(ctx, tp.t, row, id)
+		if err != nil {
+			return nil, err
+		}
+		if values != nil {
+			return fill(row, values), nil
+		}
+	}
+	return nil, unsent(tp.t, row)
+}
+
+// lookUp reads the columns that are unknown in row from the destination's row with id's key; nil when
+// there is none.
+func (s *Sink) lookUp(ctx context.Context, t *target, row, id change.Row) (change.Row, error) {
+	var missing []column
+	for _, c := range t.cols {
+		if !known(row[c.source]) {
+			missing = append(missing, c)
+		}
+	}
+	var args []any
+	where := list(t.key, " AND ", func(i, k int) string {
+		args = append(args, id[t.cols[k].source].Data)
+		return t.cols[k].quoted + " = $" + strconv.Itoa(i+1) + "::text::" + t.cols[k].typ
+	})
+	found, err := s.query(ctx, "SELECT "+list(missing, ", ", func(_ int, c column) string { return c.quoted })+
+		" FROM "+t.name+" WHERE "+where, args...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	out := make(change.Row, len(row))
+	for i, c := range missing {
+		out[c.source] = change.Value{Format: change.Null}
+		if v := found[0][i]; v != nil {
+			out[c.source] = change.Value{Format: change.Text, Data: v}
+		}
+	}
+	return out, nil
+}
+
+// unsent is the error for a row whose unchanged values are not at the destination either.
+func unsent(t *target, row change.Row) error {
+	names := ""
+	for _, c := range t.cols {
+		if !known(row[c.source]) {
+			names += " " + c.quoted
+		}
+	}
+	return refuse("copy the row from the source, or update these columns of it at the source before the change; then start the sink again",
+		"the destination has no row %s, and the change does not hold the unchanged values of%s", t.shown(row), names)
+}

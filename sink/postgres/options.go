@@ -1,0 +1,102 @@
+package postgres
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Config is what a sink of type postgres has beside the keys common to all sinks.
+type Config struct {
+	// DSN names the destination, as a URL or as key=value pairs (PostgreSQL manual, 34.1.1).
+	DSN string `yaml:"dsn"`
+}
+
+// Validate names the key that is wrong. The DSN itself is never repeated: it may hold a password.
+func (c Config) Validate() error {
+	if c.DSN == "" {
+		return fmt.Errorf("dsn: missing: name the destination, for example postgres://user@host:5432/database")
+	}
+	if _, err := pgconn.ParseConfig(c.DSN); err != nil {
+		return fmt.Errorf("dsn: not a PostgreSQL address: want postgres://user@host:5432/database or host=... dbname=...")
+	}
+	return nil
+}
+
+// Options are everything that a destination needs to know.
+type Options struct {
+	Config
+	// Name is the sink's and Source the source's: together they name the checkpoint and the lease.
+	Name, Source string
+	Tables       []Table
+	// Create says that tables (and their schemas) that are absent are created.
+	Create bool
+	// Evolve says that columns which the source has and an existing table lacks are added to it. It
+	// has no effect on tables with Columns.
+	Evolve bool
+	Log    *slog.Logger
+}
+
+// Table says how one source table is applied. Names are as in the catalog, unquoted.
+type Table struct {
+	FromSchema, FromName string
+	ToSchema, ToName     string
+	// Columns maps destination column to source column; nil takes every column by its own name.
+	Columns map[string]string
+	Deletes Deletes
+	// Soft is what a delete sets, with Deletes Soft. A row that is created again gets the columns'
+	// defaults back, so that it does not stay marked.
+	Soft []SoftColumn
+	// Truncate says that a TRUNCATE is applied, as the deletion of every row by the policy Deletes;
+	// otherwise it holds the sink.
+	Truncate bool
+}
+
+// Deletes is the policy for deleted rows. There is no default.
+type Deletes byte
+
+// The policies.
+const (
+	_      Deletes = iota
+	Hard           // the row is deleted
+	Soft           // the row stays, and gets the values of Table.Soft
+	Ignore         // nothing happens
+)
+
+// SoftColumn is one assignment of a soft delete. Value is read by the column's type; nil is NULL,
+// and "now" in a timestamp column is the time of the destination transaction.
+type SoftColumn struct {
+	Column string
+	Value  *string
+}
+
+func (o Options) validate() error {
+	if err := o.Config.Validate(); err != nil {
+		return err
+	}
+	taken := map[string]string{}
+	for _, t := range o.Tables {
+		if err := t.validate(); err != nil {
+			return fmt.Errorf("table %s: %w", t.from(), err)
+		}
+		if other := taken[t.to()]; other != "" {
+			return fmt.Errorf("tables %s and %s both go to %s: rows of one would overwrite those of the other", other, t.from(), t.to())
+		}
+		taken[t.to()] = t.from()
+	}
+	return nil
+}
+
+func (t Table) validate() error {
+	switch {
+	case t.Deletes < Hard || t.Deletes > Ignore:
+		return fmt.Errorf("deletes: missing: choose hard, ignore or {soft: {column: value}}")
+	case t.Deletes == Soft && len(t.Soft) == 0:
+		return fmt.Errorf("deletes: soft names no column to set, for example {soft: {active: false}}")
+	}
+	return nil
+}
+
+func (t Table) from() string { return t.FromSchema + "." + t.FromName }
+func (t Table) to() string   { return t.ToSchema + "." + t.ToName }

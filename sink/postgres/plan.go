@@ -1,0 +1,132 @@
+package postgres
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// plan is a run of changes collapsed table by table, in the order in which the tables were first
+// touched. It holds views of the batch's rows.
+type plan struct {
+	tables []*tablePlan
+	by     map[*target]*tablePlan
+}
+
+// tablePlan is what is to happen to one table.
+type tablePlan struct {
+	t       *target
+	index   map[string]int // entries by key
+	entries []entry
+	keybuf  []byte
+	// emptied says that every row of the destination goes first (TRUNCATE).
+	emptied bool
+	// mixed says that not every entry is a row not seen before.
+	mixed bool
+	// ops are the changes of a table without key, in order: nothing can be collapsed there.
+	ops []*change.Change
+}
+
+// entry is the last state of one row.
+type entry struct {
+	key string
+	id  change.Row // holds the key's columns
+	row change.Row // the row to write; nil when only its deletion is known
+	// gone says that the destination's row is deleted first: what was created after it is a new row,
+	// in whose other columns nothing of the old one may stay.
+	gone bool
+	// marked says that the row ends as deleted under the policy Soft.
+	marked bool
+	// partial says that some columns of row are unknown: they stay as they are at the destination.
+	partial bool
+}
+
+func newPlan() *plan { return &plan{by: map[*target]*tablePlan{}} }
+
+func (p *plan) table(t *target) *tablePlan {
+	tp := p.by[t]
+	if tp == nil {
+		tp = &tablePlan{t: t, index: map[string]int{}}
+		p.by[t] = tp
+		p.tables = append(p.tables, tp)
+	}
+	return tp
+}
+
+// find gives the entry of the row with the key in id, or nil.
+func (tp *tablePlan) find(id change.Row) *entry {
+	tp.keybuf = tp.t.appendKey(tp.keybuf[:0], id)
+	if i, ok := tp.index[string(tp.keybuf)]; ok {
+		return &tp.entries[i]
+	}
+	return nil
+}
+
+// entry finds or makes one.
+func (tp *tablePlan) entry(id change.Row) *entry {
+	if e := tp.find(id); e != nil {
+		tp.mixed = true
+		return e
+	}
+	key := string(tp.keybuf)
+	tp.index[key] = len(tp.entries)
+	tp.entries = append(tp.entries, entry{key: key, id: id})
+	return &tp.entries[len(tp.entries)-1]
+}
+
+// put says that the row now is as given, unknown values apart.
+func (tp *tablePlan) put(op change.Op, row change.Row) {
+	e := tp.entry(row)
+	tp.mixed = tp.mixed || op == change.Update
+	e.row = fill(row, e.row)
+	e.marked = false
+	e.partial = tp.t.unknown(e.row)
+}
+
+// remove says that the row was deleted, by the table's policy.
+func (tp *tablePlan) remove(id change.Row) {
+	if tp.t.opt.Deletes == Ignore {
+		return
+	}
+	e := tp.entry(id)
+	tp.mixed = true
+	if tp.t.opt.Deletes == Soft {
+		e.marked = true
+		return
+	}
+	e.row, e.gone, e.partial = nil, true, false
+}
+
+// empty says that every row was deleted for good.
+func (tp *tablePlan) empty() {
+	tp.index, tp.entries, tp.ops = map[string]int{}, nil, nil
+	tp.emptied = true
+}
+
+// sort orders the entries by key: other sessions then meet our locks in one order, and the index is
+// walked in one direction.
+func (tp *tablePlan) sort() {
+	byKey := func(a, b entry) int { return cmp.Compare(a.key, b.key) }
+	if tp.t.ints {
+		byKey = func(a, b entry) int { return compareInts(a.key, b.key) }
+	}
+	if !slices.IsSortedFunc(tp.entries, byKey) {
+		slices.SortFunc(tp.entries, byKey)
+	}
+	tp.index = nil
+}
+
+// compareInts orders decimal texts as numbers.
+func compareInts(a, b string) int {
+	an, bn := a != "" && a[0] == '-', b != "" && b[0] == '-'
+	switch {
+	case an && bn:
+		return compareInts(b[1:], a[1:])
+	case an:
+		return -1
+	case bn:
+		return 1
+	}
+	return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b))
+}

@@ -1,0 +1,149 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// chunkRows and chunkBytes bound one statement: its parameters stand in memory on both sides.
+const (
+	chunkRows  = 5000
+	chunkBytes = queueBytes
+)
+
+// statement is one prepared statement over arrays.
+type statement struct {
+	kind  string
+	cols  []int
+	sql   func() string
+	extra [][]byte // text parameters that follow the arrays
+	exact bool     // each row must be found
+}
+
+// run sends the rows of the entries that want gives, in chunks.
+func (s *Sink) run(ctx context.Context, tp *tablePlan, st statement, want func(*entry) change.Row) error {
+	c := newChunk(len(st.cols))
+	for i := range tp.entries {
+		row := want(&tp.entries[i])
+		if row == nil {
+			continue
+		}
+		for a, k := range st.cols {
+			c.append(a, row[tp.t.cols[k].source])
+		}
+		c.rows++
+		if c.rows == chunkRows || c.bytes >= chunkBytes {
+			if err := s.send(ctx, tp.t, st, c); err != nil {
+				return err
+			}
+		}
+	}
+	return s.send(ctx, tp.t, st, c)
+}
+
+// send queues a chunk and empties it.
+func (s *Sink) send(ctx context.Context, t *target, st statement, c *chunk) error {
+	if c.rows == 0 {
+		return nil
+	}
+	name, err := s.prepared(ctx, t, st.kind, st.sql)
+	if err != nil {
+		return err
+	}
+	e := expect{t: t, rows: -1}
+	if st.exact {
+		e.rows = int64(c.rows)
+		e.miss = func() error { return errMissingRow }
+	}
+	args, formats := c.args(st.extra)
+	s.queue.addPrepared(name, args, formats, e)
+	c.reset()
+	if s.queue.bytes >= queueBytes {
+		return s.flush(ctx)
+	}
+	return nil
+}
+
+func (s *Sink) deleteRows(ctx context.Context, tp *tablePlan) error {
+	st := statement{kind: "delete", cols: tp.t.key, sql: tp.t.deleteSQL}
+	return s.run(ctx, tp, st, func(e *entry) change.Row {
+		if e.gone && !tp.emptied {
+			return e.id
+		}
+		return nil
+	})
+}
+
+func (s *Sink) markRows(ctx context.Context, tp *tablePlan) error {
+	st := statement{kind: "mark", cols: tp.t.key, sql: tp.t.markSQL, extra: tp.t.softArgs(nil)}
+	return s.run(ctx, tp, st, func(e *entry) change.Row {
+		if e.marked {
+			return e.id
+		}
+		return nil
+	})
+}
+
+func (s *Sink) upsertRows(ctx context.Context, tp *tablePlan) error {
+	cols := tp.t.all()
+	st := statement{kind: "upsert", cols: cols, sql: func() string { return tp.t.upsertSQL(cols) }}
+	return s.run(ctx, tp, st, func(e *entry) change.Row {
+		if e.row != nil && !e.partial {
+			return e.row
+		}
+		return nil
+	})
+}
+
+// updateRows writes rows of which some columns are unknown, one statement for each set of columns.
+func (s *Sink) updateRows(ctx context.Context, tp *tablePlan) error {
+	groups := map[string][]int{}
+	for i := range tp.entries {
+		e := &tp.entries[i]
+		if e.row == nil || !e.partial {
+			continue
+		}
+		if tp.emptied || e.gone {
+			return unsent(tp.t, e.row)
+		}
+		if mask := tp.t.mask(e.row); groups[mask] == nil {
+			groups[mask] = tp.t.knownColumns(e.row)
+		}
+	}
+	for mask, cols := range groups {
+		st := statement{kind: "update " + mask, cols: cols, sql: func() string { return tp.t.updateSQL(cols) }, exact: true}
+		if err := s.run(ctx, tp, st, func(e *entry) change.Row {
+			if e.row != nil && e.partial && tp.t.mask(e.row) == mask {
+				return e.row
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mask says which columns of a row are known.
+func (t *target) mask(row change.Row) string {
+	b := make([]byte, len(t.cols))
+	for i, c := range t.cols {
+		b[i] = '0'
+		if known(row[c.source]) {
+			b[i] = '1'
+		}
+	}
+	return string(b)
+}
+
+// knownColumns lists the key, then the other columns that have a value.
+func (t *target) knownColumns(row change.Row) []int {
+	cols := append([]int{}, t.key...)
+	for i, c := range t.cols {
+		if known(row[c.source]) && !t.inKey(i) {
+			cols = append(cols, i)
+		}
+	}
+	return cols
+}

@@ -1,0 +1,159 @@
+package postgres
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// target is one version of a source table, compiled for its destination table.
+type target struct {
+	table *change.Table
+	opt   *Table
+	dest  *dest
+	name  string // the destination table in SQL
+	cols  []column
+	key   []int             // indexes into cols
+	stmts map[string]string // prepared statements by kind and columns
+	ints  bool              // the key is one integer: sort it as a number
+}
+
+// column is one destination column that is written.
+type column struct {
+	source int // index into the source row
+	name   string
+	quoted string
+	typ    string // the base type without modifier, for casts: with one, a cast would cut values short
+}
+
+// dest is what all versions of a table share in a session.
+type dest struct {
+	current *target
+	// copies is false once COPY met a row that was there already: then creates are upserts at once.
+	copies bool
+}
+
+// target gives the compiled form of a table version, making or completing the destination table when
+// it is new. It must be called inside the transaction.
+func (s *Sink) target(ctx context.Context, tb *change.Table) (*target, error) {
+	if t := s.targets[tb]; t != nil {
+		return t, nil
+	}
+	opt := s.tables[tableID(tb.Schema, tb.Name)]
+	if opt == nil {
+		return nil, refuse("name it in tables of the sink", "the source table %s is not configured", tb.QualifiedName())
+	}
+	t := &target{table: tb, opt: opt, name: qualified(opt.ToSchema, opt.ToName), stmts: map[string]string{}}
+	if err := s.prepareTarget(ctx, t); err != nil {
+		return nil, s.wrap("use", t.name, err)
+	}
+	if t.dest = s.dests[t.name]; t.dest == nil {
+		t.dest = &dest{copies: true}
+		s.dests[t.name] = t.dest
+	}
+	s.targets[tb] = t
+	return t, nil
+}
+
+func (s *Sink) prepareTarget(ctx context.Context, t *target) error {
+	if err := t.mapColumns(); err != nil {
+		return err
+	}
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	have, err := s.catalog(ctx, t.name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case have.kind == "" && !s.o.Create:
+		create, err := s.createSQL(ctx, t)
+		if err != nil {
+			return err
+		}
+		return refuse("run: "+create, "the table does not exist and create is false")
+	case have.kind == "":
+		if err = s.createTable(ctx, t); err != nil {
+			return err
+		}
+		if have, err = s.catalog(ctx, t.name); err != nil {
+			return err
+		}
+	case have.kind != "r" && have.kind != "p":
+		return refuse("give the name of a table", "it is not a table (relkind %s)", have.kind)
+	}
+	if have, err = s.complete(ctx, t, have); err != nil {
+		return err
+	}
+	return s.adopt(ctx, t, have)
+}
+
+// mapColumns lists the columns to write: by the map, or all.
+func (t *target) mapColumns() error {
+	byName := map[string]int{}
+	for i, c := range t.table.Columns {
+		byName[c.Name] = i
+	}
+	if t.opt.Columns == nil {
+		for i, c := range t.table.Columns {
+			t.cols = append(t.cols, column{source: i, name: c.Name, quoted: ident(c.Name)})
+		}
+	}
+	for to, from := range t.opt.Columns {
+		i, ok := byName[from]
+		if !ok {
+			return refuse("correct columns of the table", "the source table %s has no column %s, which column %s comes from", t.table.QualifiedName(), from, to)
+		}
+		t.cols = append(t.cols, column{source: i, name: to, quoted: ident(to)})
+	}
+	slices.SortFunc(t.cols, func(a, b column) int {
+		if a.source != b.source {
+			return a.source - b.source
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	return t.mapKey()
+}
+
+func (t *target) mapKey() error {
+	for _, k := range t.table.Key {
+		i := slices.IndexFunc(t.cols, func(c column) bool { return c.source == k })
+		if i < 0 {
+			return refuse("add it to columns of the table", "the key column %s of %s is not mapped: rows could not be told apart", t.table.Columns[k].Name, t.table.QualifiedName())
+		}
+		t.key = append(t.key, i)
+	}
+	if len(t.key) == 1 {
+		switch t.table.Columns[t.table.Key[0]].Type.Kind {
+		case change.Int2, change.Int4, change.Int8, change.OID:
+			t.ints = true
+		}
+	}
+	return nil
+}
+
+// adopt takes the destination's types and makes sure that its rows can be found by key.
+func (s *Sink) adopt(ctx context.Context, t *target, have relation) error {
+	for i := range t.cols {
+		c := have.columns[t.cols[i].name]
+		if c.generated {
+			return refuse("leave it out with columns of the table, or make it an ordinary column", "column %s is generated there", t.cols[i].quoted)
+		}
+		t.cols[i].typ = c.typ
+	}
+	if len(t.key) == 0 {
+		return nil
+	}
+	ok, err := s.unique(ctx, t)
+	if err != nil || ok {
+		return err
+	}
+	return refuse("run: ALTER TABLE "+t.name+" ADD PRIMARY KEY ("+t.keyList("")+")", "it has no primary key or unique index on exactly (%s)", t.keyList(""))
+}
+
+func (t *target) keyList(prefix string) string {
+	return list(t.key, ", ", func(_ int, k int) string { return prefix + t.cols[k].quoted })
+}

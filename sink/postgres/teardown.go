@@ -1,0 +1,53 @@
+package postgres
+
+import (
+	"context"
+)
+
+// Teardown removes the checkpoint of this sink, then sluice.progress and its schema when nothing else
+// is in them. The data stays. It gives sink.ErrLeased while a process serves the sink.
+func (s *Sink) Teardown(ctx context.Context) error {
+	if err := s.session(ctx); err != nil {
+		return s.wrap("tear down", progressTable, err)
+	}
+	defer s.disconnect()
+	have, err := s.present(ctx, progressTable)
+	if err == nil && have {
+		err = s.removeProgress(ctx)
+	}
+	return s.wrap("tear down", progressTable, err)
+}
+
+func (s *Sink) removeProgress(ctx context.Context) error {
+	if err := s.execAll(ctx, []string{"BEGIN", "LOCK TABLE sluice.progress IN ACCESS EXCLUSIVE MODE"}); err != nil {
+		return err
+	}
+	if _, err := s.exec(ctx, "DELETE FROM sluice.progress WHERE sink = $1 AND source = $2", s.o.Name, s.o.Source); err != nil {
+		return err
+	}
+	rows, err := s.query(ctx, "SELECT EXISTS (SELECT FROM sluice.progress)")
+	if err != nil {
+		return err
+	}
+	if string(rows[0][0]) == "f" {
+		if err := s.dropProgress(ctx); err != nil {
+			return err
+		}
+	}
+	_, err = s.exec(ctx, "COMMIT")
+	return err
+}
+
+// dropProgress drops the table, and the schema when it was the last thing in it.
+func (s *Sink) dropProgress(ctx context.Context) error {
+	if _, err := s.exec(ctx, "DROP TABLE sluice.progress"); err != nil {
+		return err
+	}
+	rows, err := s.query(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_depend
+		WHERE refclassid = 'pg_catalog.pg_namespace'::regclass AND refobjid = 'sluice'::regnamespace)`)
+	if err != nil || string(rows[0][0]) == "t" {
+		return err
+	}
+	_, err = s.exec(ctx, "DROP SCHEMA sluice")
+	return err
+}

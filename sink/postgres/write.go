@@ -1,0 +1,174 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/sink"
+)
+
+// write collapses changes and executes them. With single, each change (and each key change, which is
+// two) is executed by itself, and an error names its row.
+func (s *Sink) write(ctx context.Context, changes []change.Change, single bool) error {
+	p := newPlan()
+	for i := 0; i < len(changes); {
+		n := 1
+		if i+1 < len(changes) && pair(&changes[i], &changes[i+1]) {
+			n = 2
+		}
+		err := s.plan(ctx, p, changes[i:i+n])
+		if single && err == nil {
+			err = s.execute(ctx, p)
+		}
+		if single && err == nil {
+			err = s.flush(ctx)
+		}
+		if err != nil {
+			return s.atRow(err, &changes[i+n-1], single)
+		}
+		i += n
+	}
+	return s.execute(ctx, p)
+}
+
+// pair tells whether two changes are the halves of a key change.
+func pair(a, b *change.Change) bool {
+	return a.Op == change.Delete && a.OtherKey != nil && b.Op == change.Create && b.OtherKey != nil &&
+		a.Table == b.Table && b.Ordinal == a.Ordinal+1
+}
+
+// plan adds one change, or the two halves of a key change, to the plan.
+func (s *Sink) plan(ctx context.Context, p *plan, cs []change.Change) error {
+	c := &cs[0]
+	if c.Table == nil || c.Op == change.Message {
+		return nil
+	}
+	tp, err := s.tablePlan(ctx, p, c.Table)
+	if err != nil {
+		return err
+	}
+	switch {
+	case c.Op == change.Truncate:
+		return s.truncate(ctx, p, tp)
+	case len(tp.t.key) == 0:
+		return tp.append(c)
+	case len(cs) == 2:
+		return s.move(ctx, tp, c, &cs[1])
+	case c.Op == change.Delete:
+		if err := tp.t.check(c.Before, "the old row"); err != nil {
+			return err
+		}
+		tp.remove(c.Before)
+		return nil
+	}
+	return tp.write(c)
+}
+
+// tablePlan finds the plan of a table. What is planned for an older version of it goes first, and so
+// does everything when a version is new: making it ready reads and changes the catalog.
+func (s *Sink) tablePlan(ctx context.Context, p *plan, tb *change.Table) (*tablePlan, error) {
+	t := s.targets[tb]
+	if t == nil || t.dest.current != t {
+		if err := s.execute(ctx, p); err != nil {
+			return nil, err
+		}
+		var err error
+		if t, err = s.target(ctx, tb); err != nil {
+			return nil, err
+		}
+		t.dest.current = t
+	}
+	return p.table(t), nil
+}
+
+// write plans a create, an update or a read row.
+func (tp *tablePlan) write(c *change.Change) error {
+	row := c.After
+	if c.Op == change.Update && len(c.Before) == len(row) {
+		row = fill(row, c.Before)
+	}
+	if err := tp.t.check(row, "the row"); err != nil {
+		return err
+	}
+	tp.put(c.Op, row)
+	return nil
+}
+
+// append plans a change of a table without key.
+func (tp *tablePlan) append(c *change.Change) error {
+	old := c.Op == change.Update || c.Op == change.Delete
+	if old && c.BeforeKind != change.BeforeFull {
+		return refuse("run at the source: ALTER TABLE "+qualified(tp.t.table.Schema, tp.t.table.Name)+" REPLICA IDENTITY FULL, or add a primary key",
+			"%s has no key, and the old row did not travel in the log", tp.t.table.QualifiedName())
+	}
+	if old {
+		if err := tp.t.check(c.Before, "the old row"); err != nil {
+			return err
+		}
+	}
+	if c.Op != change.Delete {
+		if err := tp.t.check(c.After, "the row"); err != nil {
+			return err
+		}
+	}
+	tp.ops = append(tp.ops, c)
+	return nil
+}
+
+// truncate plans a TRUNCATE by the table's policies. Rows are deleted, not truncated: TRUNCATE empties
+// a table for readers too whose snapshot is older (PostgreSQL manual, 13.6), who would then see half
+// of a transaction.
+func (s *Sink) truncate(ctx context.Context, p *plan, tp *tablePlan) error {
+	switch {
+	case !tp.t.opt.Truncate:
+		return &sink.HeldError{Table: tp.t.table.QualifiedName(), Reason: "it was truncated at the source and the sink's truncate is refuse: " +
+			"nothing was changed at the destination. Set truncate: apply for the table and start the sink again to delete the rows of " + tp.t.name +
+			", or put the rows back at the source"}
+	case tp.t.opt.Deletes == Hard:
+		tp.empty()
+		return nil
+	case tp.t.opt.Deletes == Ignore:
+		return nil
+	}
+	if err := s.execute(ctx, p); err != nil {
+		return err
+	}
+	s.queue.add("UPDATE "+tp.t.name+" SET "+tp.t.softSet(0), tp.t.softArgs(nil), expect{t: tp.t, rows: -1})
+	return nil
+}
+
+// execute queues the statements of a plan, and sends them as they add up.
+func (s *Sink) execute(ctx context.Context, p *plan) error {
+	for _, tp := range p.tables {
+		err := s.executeTable(ctx, tp)
+		if err != nil {
+			return s.wrap("apply to", tp.t.name, err)
+		}
+	}
+	*p = *newPlan()
+	return nil
+}
+
+// executeTable writes one table: what goes first, so that its keys and unique values are free.
+func (s *Sink) executeTable(ctx context.Context, tp *tablePlan) error {
+	if tp.emptied {
+		s.queue.add("DELETE FROM "+tp.t.name, nil, expect{t: tp.t, rows: -1})
+	}
+	if len(tp.t.key) == 0 {
+		return s.executeOps(ctx, tp)
+	}
+	tp.sort()
+	if done, err := s.copyNew(ctx, tp); done || err != nil {
+		return err
+	}
+	if err := s.deleteRows(ctx, tp); err != nil {
+		return err
+	}
+	if err := s.updateRows(ctx, tp); err != nil {
+		return err
+	}
+	if err := s.upsertRows(ctx, tp); err != nil {
+		return err
+	}
+	return s.markRows(ctx, tp)
+}

@@ -1,0 +1,114 @@
+package sinktest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/sink"
+)
+
+// bench is a destination under test with one process that serves it.
+type bench struct {
+	t      *testing.T
+	ctx    context.Context
+	to     Destination
+	sink   sink.Sink
+	commit change.LSN
+	ends   int64
+}
+
+// open starts the process.
+func (b *bench) open(tables ...sink.Table) sink.Checkpoint {
+	b.t.Helper()
+	if len(tables) == 0 {
+		tables = []sink.Table{hard("public.items"), hard("public.pairs"), hard("public.loose")}
+	}
+	b.sink = b.to.Open(b.t, tables)
+	b.t.Cleanup(func() { _ = b.sink.Close() })
+	return b.resume()
+}
+
+func (b *bench) resume() sink.Checkpoint {
+	b.t.Helper()
+	cp, err := b.sink.Resume(b.ctx)
+	if err != nil {
+		b.t.Fatalf("Resume: %v", err)
+	}
+	return cp
+}
+
+// batch closes changes with the next checkpoint.
+func (b *bench) batch(cs ...change.Change) *sink.Batch {
+	b.commit += 100
+	b.ends++
+	return &sink.Batch{Changes: number(cs), Groups: 1, Checkpoint: sink.Checkpoint{
+		Commit: b.commit, Time: 1_700_000_000_123_456, Complete: true,
+		Offsets: map[string]map[int32]int64{"crm.transaction": {0: b.ends}},
+	}}
+}
+
+// number gives ordinals, as a source does.
+func number(cs []change.Change) []change.Change {
+	for i := range cs {
+		cs[i].Ordinal = int64(i + 1)
+	}
+	return cs
+}
+
+func (b *bench) apply(cs ...change.Change) {
+	b.t.Helper()
+	b.give(b.batch(cs...))
+}
+
+func (b *bench) give(batch *sink.Batch) {
+	b.t.Helper()
+	if err := b.sink.Apply(b.ctx, batch); err != nil {
+		b.t.Fatalf("Apply: %v", err)
+	}
+}
+
+// refused applies changes that must not be, and gives the error.
+func (b *bench) refused(cs ...change.Change) error {
+	b.t.Helper()
+	err := b.sink.Apply(b.ctx, b.batch(cs...))
+	if err == nil {
+		b.t.Fatal("Apply succeeded: want an error")
+	}
+	return err
+}
+
+// want compares a table with rows written as "id=1 name=x note=NULL", in any order.
+func (b *bench) want(table string, rows ...string) {
+	b.t.Helper()
+	schema, name, err := change.ParseName(table)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	got := lines(b.to.Rows(b.t, schema, name))
+	slices.Sort(rows)
+	if !slices.Equal(got, rows) {
+		b.t.Fatalf("%s holds\n  %s\nwant\n  %s", table, strings.Join(got, "\n  "), strings.Join(rows, "\n  "))
+	}
+}
+
+// lines writes rows with their columns in order, sorted.
+func lines(rows []Row) []string {
+	out := []string{}
+	for _, r := range rows {
+		var parts []string
+		for _, c := range slices.Sorted(maps.Keys(r)) {
+			v := "NULL"
+			if r[c] != nil {
+				v = *r[c]
+			}
+			parts = append(parts, c+"="+v)
+		}
+		out = append(out, strings.Join(parts, " "))
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,69 @@
+// Package sinktest is the behaviour that every destination must pass, whatever it is: what is durable
+// together, what a reader may see, who may write, and what each change does to a row.
+package sinktest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/sluicecdc/sluice/sink"
+)
+
+// Row is one row as read back from a destination: text by column, nil for NULL.
+type Row map[string]*string
+
+// Destination is one fresh place to replicate to.
+type Destination interface {
+	// Open gives a sink of the destination for these tables. A second one is another process for the
+	// same sink. The destination creates absent tables.
+	Open(t *testing.T, tables []sink.Table) sink.Sink
+	// Rows gives the rows of a table that a reader sees now, in any order; none when there is no table.
+	Rows(t *testing.T, schema, name string) []Row
+	// Fence takes the sink over, as another process would that found the lease free.
+	Fence(t *testing.T)
+}
+
+// Factory gives a fresh destination.
+type Factory func(t *testing.T) Destination
+
+// Run runs the suite.
+func Run(t *testing.T, fresh Factory) {
+	for _, c := range []struct {
+		name string
+		run  func(*testing.T, *bench)
+	}{
+		{"changes", testChanges},
+		{"batch applied twice", testTwice},
+		{"an error leaves nothing", testAtomicity},
+		{"checkpoint", testCheckpoint},
+		{"lease", testLease},
+		{"fenced", testFenced},
+		{"open batch", testOpen},
+		{"open batch dropped by Resume", testOpenDropped},
+		{"unchanged values", testUnchanged},
+		{"key change", testKeyChange},
+		{"key change with unchanged values", testKeyChangeUnchanged},
+		{"key change across the pieces of a batch", testKeyChangeCut},
+		{"keys that change in a circle", testKeyCircle},
+		{"created again", testCreatedAgain},
+		{"truncate applied", testTruncate},
+		{"truncate refused", testTruncateRefused},
+		{"soft delete", testSoft},
+		{"ignored delete", testIgnore},
+		{"odd names", testOddNames},
+		{"mapped columns", testMapped},
+		{"values", testValues},
+		{"large value", testLarge},
+		{"no key", testNoKey},
+		{"many new rows", testMany},
+		{"unconfigured table", testUnconfigured},
+		{"random", testRandom},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			defer cancel()
+			c.run(t, &bench{t: t, ctx: ctx, to: fresh(t)})
+		})
+	}
+}
