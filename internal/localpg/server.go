@@ -40,6 +40,7 @@ func defaults() map[string]string {
 		"max_connections":         "200",
 		"timezone":                "UTC",
 		"log_line_prefix":         "%m [%p] %d ",
+		"log_checkpoints":         "off",
 	}
 }
 
