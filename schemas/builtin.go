@@ -77,10 +77,11 @@ var builtins = [...]builtin{
 
 // Type OIDs that need a rule of their own.
 const (
-	oidBox     = 603
-	oidBpchar  = 1042
-	oidVarchar = 1043
-	oidNumeric = 1700
+	oidBox      = 603
+	oidBpchar   = 1042
+	oidVarchar  = 1043
+	oidInterval = 1186
+	oidNumeric  = 1700
 )
 
 func builtinByOID(oid uint32) (b builtin, isArray, ok bool) {

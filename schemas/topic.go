@@ -66,7 +66,8 @@ func ownTopics(source string) map[string]string {
 
 func claim(seen map[string]string, key, owner, what string) error {
 	if other, taken := seen[key]; taken && other != owner {
-		return fmt.Errorf("%s and %s would share the %s: nothing is captured; rename one of them or leave it out of source.tables", other, owner, what)
+		return fmt.Errorf("%s and %s would share the %s: nothing is captured; rename one of them or leave it out of source.tables",
+			other, owner, what)
 	}
 	seen[key] = owner
 	return nil

@@ -99,10 +99,51 @@ func formatType(b builtin, mod int32) string {
 		word, rest, _ := strings.Cut(b.name, " ")
 		return fmt.Sprintf("%s(%d) %s", word, mod, rest)
 	}
-	if b.oid == oidBpchar || b.oid == oidVarchar {
+	switch b.oid {
+	case oidBpchar, oidVarchar:
 		return fmt.Sprintf("%s(%d)", b.name, mod-4)
+	case oidInterval:
+		return formatInterval(mod)
 	}
 	return b.name
+}
+
+// formatInterval takes an interval's modifier apart: the mask of its fields above 16 bits of
+// precision, all ones where there is none (src/include/utils/timestamp.h, INTERVAL_RANGE).
+func formatInterval(mod int32) string {
+	name := "interval"
+	switch mod >> 16 & 0x7fff {
+	case 1 << 2:
+		name += " year"
+	case 1 << 1:
+		name += " month"
+	case 1<<2 | 1<<1:
+		name += " year to month"
+	case 1 << 3:
+		name += " day"
+	case 1 << 10:
+		name += " hour"
+	case 1 << 11:
+		name += " minute"
+	case 1 << 12:
+		name += " second"
+	case 1<<3 | 1<<10:
+		name += " day to hour"
+	case 1<<3 | 1<<10 | 1<<11:
+		name += " day to minute"
+	case 1<<3 | 1<<10 | 1<<11 | 1<<12:
+		name += " day to second"
+	case 1<<10 | 1<<11:
+		name += " hour to minute"
+	case 1<<10 | 1<<11 | 1<<12:
+		name += " hour to second"
+	case 1<<11 | 1<<12:
+		name += " minute to second"
+	}
+	if precision := mod & 0xffff; precision != 0xffff {
+		name += fmt.Sprintf("(%d)", precision)
+	}
+	return name
 }
 
 // parseType undoes format_type. isText says that a type which is not built in holds plain text. The

@@ -47,7 +47,14 @@ func (n *numeric) unscaled(scale int) (u uint64, fits bool, err error) {
 		if d > 9999 {
 			return 0, false, errForm
 		}
-		width := min(4, max(0, 4+power)) // decimal places of the digit that are above the last one
+		if power >= 0 { // the digit is whole
+			if u >= fastLimit/10000 {
+				return 0, false, nil
+			}
+			u, rest = u*10000+d, power
+			continue
+		}
+		width := max(0, 4+power) // of its four places, those that are above the last one of the scale
 		cut := pow10(4 - width)
 		if d%cut != 0 {
 			return 0, false, errSpecial
@@ -55,7 +62,7 @@ func (n *numeric) unscaled(scale int) (u uint64, fits bool, err error) {
 		if u >= fastLimit/pow10(width) {
 			return 0, false, nil
 		}
-		u, rest = u*pow10(width)+d/cut, max(power, 0)
+		u, rest = u*pow10(width)+d/cut, 0
 	}
 	if u == 0 || rest == 0 {
 		return u, true, nil
@@ -67,13 +74,10 @@ func (n *numeric) unscaled(scale int) (u uint64, fits bool, err error) {
 	return lo, hi == 0 && lo < fastLimit, nil
 }
 
-func pow10(n int) uint64 {
-	p := uint64(1)
-	for ; n > 0; n-- {
-		p *= 10
-	}
-	return p
-}
+// powers holds the powers of ten that an unsigned integer can.
+var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19}
+
+func pow10(n int) uint64 { return powers[n] }
 
 func decimalFromText(c *codec, dst, src []byte) ([]byte, error) {
 	negative := len(src) > 0 && src[0] == '-'

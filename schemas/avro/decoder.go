@@ -26,6 +26,7 @@ type Decoder struct {
 	key      []keyField
 	columns  int
 
+	reader    reader
 	arena     []byte
 	unchanged [][]byte // views of the record in hand
 	special   [][2][]byte
@@ -92,9 +93,10 @@ func (d *Decoder) Envelope(b []byte, rec *Record, arena *[]byte) error {
 	d.arena, d.hasOld, d.hasNew = *arena, false, false
 	d.unchanged, d.special = d.unchanged[:0], d.special[:0]
 	rec.reset(d.table)
-	r := reader{b: b}
+	d.reader = reader{b: b}
+	r := &d.reader
 	for _, s := range d.envelope {
-		s(&r, rec)
+		s(r, rec)
 		if r.err != nil {
 			break
 		}
@@ -190,9 +192,10 @@ func (d *Decoder) Key(b []byte, row change.Row, arena *[]byte) (change.Row, erro
 		row = append(row, change.Value{})
 	}
 	d.arena = *arena
-	r := reader{b: b}
+	d.reader = reader{b: b}
+	r := &d.reader
 	for _, k := range d.key {
-		row[k.column] = d.value(&r, k.field)
+		row[k.column] = d.value(r, k.field)
 	}
 	*arena, d.arena = d.arena, nil
 	if err := r.end(); err != nil {

@@ -30,6 +30,15 @@ func (r *reader) fail(err error) {
 }
 
 func (r *reader) long() int64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 {
+		u := uint64(r.b[0])
+		r.b = r.b[1:]
+		return int64(u>>1) ^ -int64(u&1)
+	}
+	return r.longer()
+}
+
+func (r *reader) longer() int64 {
 	var u uint64
 	for i, c := range r.b {
 		if i == 9 && c > 1 || i > 9 {

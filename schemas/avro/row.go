@@ -50,7 +50,7 @@ func (e *Encoder) appendRow(dst []byte, row change.Row, old, keyOnly bool) ([]by
 	}
 	for i := range e.columns {
 		c, v := &e.columns[i], &row[i]
-		if keyOnly && c.nullable {
+		if c.nullable && (keyOnly || v.Format == change.Null) {
 			dst = append(dst, branchNull)
 			continue
 		}
@@ -86,7 +86,6 @@ func (e *Encoder) appendNull(dst []byte, i int, v *change.Value, old bool, cause
 		return dst, keyError(v, cause)
 	}
 	switch {
-	case v.Format == change.Null:
 	case v.Format == change.Unchanged:
 		e.aside.unchanged = append(e.aside.unchanged, mark{column: i, old: old})
 	case cause == errSpecial:
