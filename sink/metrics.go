@@ -1,6 +1,12 @@
 package sink
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
 
 // Metrics are those of all sinks of a process.
 type Metrics struct {
@@ -8,7 +14,7 @@ type Metrics struct {
 	records  *prometheus.CounterVec
 	recovery *prometheus.HistogramVec
 	drift    *prometheus.GaugeVec
-	lag      *prometheus.GaugeVec
+	applied  *prometheus.GaugeVec
 	batches  *prometheus.CounterVec
 	retries  *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
@@ -17,44 +23,144 @@ type Metrics struct {
 // NewMetrics registers the metrics.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "sluice_sync_latency_seconds",
-			Help:    "Commit at the source to commit at the destination, for each group with changes; snapshots are left out.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300},
-		}, []string{"sink"}),
-		records: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_sync_records_total",
-			Help: "Changes by source table and result: applied (durable at the destination) or failed (in a batch that a permanent error ended).",
-		}, []string{"sink", "table", "result"}),
-		recovery: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "sluice_recovery_seconds",
-			Help:    "A failure, or a restart, to having applied everything committed at the source up to then.",
-			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600},
-		}, []string{"sink"}),
-		drift: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "sluice_drift_records",
-			Help: "Rows that differ from the source as last verified, by kind: missing, extra, different.",
-		}, []string{"sink", "table", "kind"}),
-		lag: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "sluice_sink_applied_time_seconds",
-			Help: "Source commit time of the last group applied, since 1970; time() minus it is the lag.",
-		}, []string{"sink"}),
-		batches: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_sink_batches_total",
-			Help: "Batches applied, pieces of large groups included.",
-		}, []string{"sink"}),
-		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_sink_retries_total",
-			Help: "Attempts that ended with an error that may pass.",
-		}, []string{"sink"}),
-		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "sluice_sink_cut_short_records_total",
-			Help: "Records dropped because the group they belong to never ended.",
-		}, []string{"sink"}),
+		latency: histogram("sluice_sync_latency_seconds",
+			"Commit at the source to commit at the destination, for each transaction with changes; snapshots are left out.",
+			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}),
+		records: counter("sluice_sync_records_total",
+			"Changes by source table and result: applied (durable at the destination), failed (in a batch that stopped or held the sink).",
+			"sink", "table", "result"),
+		recovery: histogram("sluice_recovery_seconds",
+			"A failure, or a restart, to having applied everything that was committed at the source by then.",
+			[]float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}),
+		drift: gauge("sluice_drift_records",
+			"Rows that differ from the source as last verified, by kind: missing, extra, different.", "sink", "table", "kind"),
+		applied: gauge("sluice_sink_applied_time_seconds",
+			"Source commit time of the last group applied, in seconds since 1970: time() minus it is the lag. 0 before the first.", "sink"),
+		batches: counter("sluice_sink_batches_total", "Batches applied, pieces of large transactions included.", "sink"),
+		retries: counter("sluice_sink_retries_total", "Attempts that ended with an error that may pass.", "sink"),
+		dropped: counter("sluice_sink_cut_short_records_total", "Records dropped because the group that they belong to never ended.", "sink"),
 	}
-	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped)
+	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.applied, m.batches, m.retries, m.dropped)
 	return m
 }
 
-// CutShort gives the counter of records of the sink's groups that were dropped since they never ended.
+func histogram(name, help string, buckets []float64) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, []string{"sink"})
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+}
+
+func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+}
+
+// CutShort gives the counter of a sink's records that were dropped because their group never ended.
 func (m *Metrics) CutShort(sink string) prometheus.Counter { return m.dropped.WithLabelValues(sink) }
+
+// sinkMetrics are one sink's series, looked up once. The runner's goroutine uses them.
+type sinkMetrics struct {
+	latency, recovery         prometheus.Observer
+	appliedTime               prometheus.Gauge
+	batches, retries, dropped prometheus.Counter
+	records                   *prometheus.CounterVec
+	name                      string
+	tables                    map[string]*tableMetrics
+	// A table's version changes seldom: last saves the look-up for a run of its changes.
+	lastVersion *change.Table
+	last        *tableMetrics
+}
+
+type tableMetrics struct {
+	applied, failed prometheus.Counter
+	open            int // changes of pieces whose group has not ended
+}
+
+func newSinkMetrics(m *Metrics, cfg *Config) *sinkMetrics {
+	s := &sinkMetrics{
+		latency: m.latency.WithLabelValues(cfg.Name), recovery: m.recovery.WithLabelValues(cfg.Name),
+		appliedTime: m.applied.WithLabelValues(cfg.Name), batches: m.batches.WithLabelValues(cfg.Name),
+		retries: m.retries.WithLabelValues(cfg.Name), dropped: m.CutShort(cfg.Name),
+		records: m.records, name: cfg.Name, tables: map[string]*tableMetrics{},
+	}
+	for i := range cfg.Tables {
+		name := cfg.Tables[i].label()
+		s.table(name)
+		for _, kind := range []string{"missing", "extra", "different"} {
+			m.drift.WithLabelValues(cfg.Name, name, kind)
+		}
+	}
+	return s
+}
+
+// label is the table's name as records and ENDs write it.
+func (t *Table) label() string {
+	schema, name, err := change.ParseName(t.From)
+	if err != nil {
+		return t.From
+	}
+	return schema + "." + name
+}
+
+func (s *sinkMetrics) table(name string) *tableMetrics {
+	t := s.tables[name]
+	if t == nil {
+		t = &tableMetrics{
+			applied: s.records.WithLabelValues(s.name, name, "applied"),
+			failed:  s.records.WithLabelValues(s.name, name, "failed"),
+		}
+		s.tables[name] = t
+	}
+	return t
+}
+
+func (s *sinkMetrics) count(b *Batch) {
+	for i := range b.Changes {
+		t := b.Changes[i].Table
+		if t == nil {
+			continue
+		}
+		if t != s.lastVersion {
+			s.lastVersion, s.last = t, s.table(t.QualifiedName())
+		}
+		s.last.open++
+	}
+}
+
+// apply counts what is durable now. Pieces count when their group ends.
+func (s *sinkMetrics) apply(b *Batch, now time.Time) {
+	s.batches.Inc()
+	s.count(b)
+	if b.Open {
+		return
+	}
+	for _, t := range s.tables {
+		if t.open > 0 {
+			t.applied.Add(float64(t.open))
+			t.open = 0
+		}
+	}
+	for _, commit := range b.Commits {
+		s.latency.Observe(now.Sub(timeOf(commit)).Seconds())
+	}
+	s.appliedTime.Set(float64(b.Checkpoint.Time) / 1e6)
+}
+
+// fail counts the changes of a batch that was not applied.
+func (s *sinkMetrics) fail(b *Batch) {
+	s.count(b)
+	for _, t := range s.tables {
+		if t.open > 0 {
+			t.failed.Add(float64(t.open))
+			t.open = 0
+		}
+	}
+}
+
+// forget drops what was counted for a group that will be read again.
+func (s *sinkMetrics) forget() {
+	for _, t := range s.tables {
+		t.open = 0
+	}
+}

@@ -2,7 +2,17 @@ package sink
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"time"
+)
+
+const (
+	// leaseCheck is how often a standby asks whether the sink is free.
+	leaseCheck = time.Second
+	// DefaultDrainTimeout bounds the batch under way when Run is asked to stop.
+	DefaultDrainTimeout = 30 * time.Second
 )
 
 // Consumer gives whole groups in commit order. One goroutine uses it.
@@ -10,7 +20,7 @@ type Consumer interface {
 	// Next blocks until there is a batch. Small groups are gathered up to the batch's limits while due
 	// is not done, and from then on the batch is given as soon as nothing more is at hand. The batch
 	// stays valid until the second call after this one, so that one may be prepared while another is
-	// applied. An error is final.
+	// applied; the maps of its checkpoint stay valid for good. An error is final.
 	Next(ctx, due context.Context) (*Batch, error)
 	// Close ends the reading.
 	Close() error
@@ -27,26 +37,166 @@ type Deps struct {
 	Open func(ctx context.Context, from Checkpoint) (Consumer, error)
 	// Offsets may be nil: then no offsets are committed for lag tools.
 	Offsets Offsets
-	Log     *slog.Logger
-	Metrics *Metrics
+	// DrainTimeout bounds the batch under way when Run is asked to stop; 0 is DefaultDrainTimeout.
+	DrainTimeout time.Duration
+	Log          *slog.Logger
+	Metrics      *Metrics
 }
 
 // Runner feeds one destination.
 type Runner struct {
-	cfg  Config
-	dest Sink
-	deps Deps
+	cfg     Config
+	dest    Sink
+	deps    Deps
+	log     *slog.Logger
+	status  board
+	metrics *sinkMetrics
+	backoff backoff
+	// failed is when the failure that is being recovered from happened; zero when all is well.
+	failed time.Time
+	closed bool // dest is
 }
 
 // New gives a runner; it does not connect. The runner owns dest and closes it at the end of Run.
 func New(cfg Config, dest Sink, deps Deps) *Runner {
 	cfg.SetDefaults()
-	return &Runner{cfg: cfg, dest: dest, deps: deps}
+	if deps.DrainTimeout == 0 {
+		deps.DrainTimeout = DefaultDrainTimeout
+	}
+	r := &Runner{cfg: cfg, dest: dest, deps: deps, log: deps.Log.With("sink", cfg.Name)}
+	r.metrics = newSinkMetrics(deps.Metrics, &cfg)
+	r.status.init()
+	return r
 }
 
-// Run applies until ctx ends (nil: the batch under way was finished) or an error is permanent. It
-// must be called once.
-func (r *Runner) Run(ctx context.Context) error { panic("stub") }
-
 // Status tells where the sink stands. Any goroutine may ask.
-func (r *Runner) Status() Status { panic("stub") }
+func (r *Runner) Status() Status { return r.status.get() }
+
+// Run applies until ctx ends (nil: the batch under way was finished) or an error is permanent. It is
+// called once. A sink that is held gives its lease back and stays, for its status to be seen, until
+// ctx ends.
+func (r *Runner) Run(ctx context.Context) (err error) {
+	defer func() {
+		err = errors.Join(err, r.closeDestination())
+		r.status.stop(err)
+	}()
+	for {
+		err := r.attempt(ctx)
+		switch held := (*HeldError)(nil); {
+		case ctx.Err() != nil:
+			r.stopped(ctx, err)
+			return nil
+		case errors.As(err, &held):
+			r.hold(ctx, held)
+			return nil
+		case errors.Is(err, ErrFenced):
+			r.log.Warn("another process has taken the sink over: standing by")
+			sleep(ctx, leaseCheck)
+		case Retryable(err):
+			r.retry(ctx, err)
+		default:
+			return r.explain(err)
+		}
+	}
+}
+
+// stopped tells of an error that came while stopping: the next start meets it again, if it is real.
+func (r *Runner) stopped(ctx context.Context, err error) {
+	if !errors.Is(err, ctx.Err()) {
+		r.log.Warn("sink stopped with a batch not applied; it will be read again", "error", err)
+	}
+}
+
+func (r *Runner) closeDestination() error {
+	if r.closed {
+		return nil
+	}
+	r.closed = true
+	if err := r.dest.Close(); err != nil {
+		return fmt.Errorf("sink %s: cannot close the destination: %w", r.cfg.Name, err)
+	}
+	return nil
+}
+
+// attempt takes the lease and applies until something fails.
+func (r *Runner) attempt(ctx context.Context) error {
+	from, err := r.resume(ctx)
+	if err != nil {
+		return err
+	}
+	if r.failed.IsZero() && from.Commit > 0 {
+		r.failed = time.Now() // a restart: what came meanwhile is to be caught up with
+	}
+	r.status.applied(from)
+	r.status.set(StateRunning, "")
+	consumer, err := r.deps.Open(ctx, from)
+	if err != nil {
+		return err
+	}
+	err = r.feed(ctx, consumer)
+	if e := consumer.Close(); e != nil {
+		r.log.Warn("cannot close the reading of Kafka", "error", e)
+	}
+	return err
+}
+
+// resume waits for the lease.
+func (r *Runner) resume(ctx context.Context) (Checkpoint, error) {
+	for standby := false; ; {
+		from, err := r.dest.Resume(ctx)
+		if !errors.Is(err, ErrLeased) {
+			if err == nil {
+				r.log.Info("sink has the lease", "lsn", from.Commit)
+			}
+			return from, err
+		}
+		if !standby {
+			r.log.Info("standing by: another process serves this sink")
+			r.status.set(StateStandby, ErrLeased.Error())
+			standby = true
+		}
+		if !sleep(ctx, leaseCheck) {
+			return from, ctx.Err()
+		}
+	}
+}
+
+// retry waits before the next attempt.
+func (r *Runner) retry(ctx context.Context, err error) {
+	if r.failed.IsZero() {
+		r.failed = time.Now()
+	}
+	wait := r.backoff.next()
+	r.metrics.retries.Inc()
+	r.status.set(StateStopped, "trying again after: "+err.Error())
+	r.log.Warn("sink will try again from its checkpoint", "error", err, "wait", wait)
+	sleep(ctx, wait)
+}
+
+// hold keeps the process answering while a person decides. The lease goes back, with what is open:
+// a held sink must not lock rows of the destination.
+func (r *Runner) hold(ctx context.Context, held *HeldError) {
+	r.log.Error("sink is held: its position is kept and nothing of the batch was applied", "table", held.Table, "reason", held.Reason)
+	r.status.set(StateHeld, held.Error())
+	if err := r.closeDestination(); err != nil {
+		r.log.Warn("sink is held and keeps its lease", "error", err)
+	}
+	<-ctx.Done()
+}
+
+func (r *Runner) explain(err error) error {
+	at := r.status.get()
+	return fmt.Errorf("sink %s stopped, its destination holds everything up to commit %s and nothing was skipped: %w", r.cfg.Name, at.AppliedLSN, err)
+}
+
+// sleep waits; false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

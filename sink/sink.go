@@ -31,6 +31,9 @@ type Batch struct {
 	Changes []change.Change
 	// Groups counts the groups that end in this batch.
 	Groups int
+	// Commits holds the commit times at the source of the transactions with changes that end in this
+	// batch: for the measurement of latency.
+	Commits []change.Micros
 	// Open says that the last group goes on in the next batch: its changes must not become visible
 	// yet, and there is no Checkpoint.
 	Open bool

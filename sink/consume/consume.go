@@ -1,17 +1,27 @@
-// Package consume turns partitions of Kafka back into whole groups in commit order. What enters are the
-// records of a sink's tables and of the source's transaction topic; what leaves are batches for
-// one destination, each with the checkpoint that names the next record of every partition. Guaranteed:
-// a group is whole or an error says which record is wrong, nothing is given twice after a restart from
-// a checkpoint, and memory is bounded whatever the size of a group.
+// Package consume turns partitions of Kafka back into whole groups in commit order. What enters are
+// the records of a sink's tables and of the source's transaction topic; what leaves are batches for
+// one destination, each with the checkpoint that names the next record of every partition.
+// Guaranteed: a group is whole or an error says which record is wrong, nothing is given twice after
+// a restart from a checkpoint, and memory is bounded whatever the size of a group.
 package consume
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas"
 	"github.com/sluicecdc/sluice/schemas/registry"
 	"github.com/sluicecdc/sluice/sink"
+)
+
+// Defaults of the limits. A batch of 5,000 changes is where a longer transaction at a PostgreSQL
+// destination no longer saves time; 4 MiB is 5,000 rows of 800 bytes.
+const (
+	DefaultBufferBytes  = 16 << 20
+	DefaultBatchBytes   = 4 << 20
+	DefaultBatchChanges = 5000
 )
 
 // Config says what to read.
@@ -39,5 +49,55 @@ type Deps struct {
 
 // Open waits until the topics of all tables exist and starts reading behind the checkpoint.
 func Open(ctx context.Context, cfg Config, deps Deps, from sink.Checkpoint) (sink.Consumer, error) {
-	panic("stub")
+	cfg.setDefaults()
+	topics, err := waitForTopics(ctx, deps.Kafka, cfg.topics(), deps.Log)
+	if err != nil {
+		return nil, err
+	}
+	offsets := startOffsets(topics, from)
+	reader, err := deps.Kafka.NewReader(ctx, kafka.ReaderConfig{Offsets: offsets, BufferBytes: cfg.BufferBytes})
+	if err != nil {
+		return nil, kafkaError(fmt.Errorf("cannot read the topics of source %s: %w", cfg.Source, err))
+	}
+	feed := func(tp kafka.TopicPartition) Feed { return reader.Feed(tp) }
+	return newConsumer(cfg, parts{
+		feed: feed, offsets: offsets, codec: newCodec(deps.Registry), close: reader.Close, log: deps.Log, dropped: deps.Dropped,
+	}, from), nil
+}
+
+func (c *Config) setDefaults() {
+	if c.BufferBytes == 0 {
+		c.BufferBytes = DefaultBufferBytes
+	}
+	if c.BatchBytes == 0 {
+		c.BatchBytes = DefaultBatchBytes
+	}
+	if c.BatchChanges == 0 {
+		c.BatchChanges = DefaultBatchChanges
+	}
+}
+
+// topics gives the transaction topic first, then one for each table.
+func (c *Config) topics() []string {
+	topics := []string{schemas.TransactionTopic(c.Source)}
+	for _, t := range c.Tables {
+		topics = append(topics, schemas.Topic(c.Source, t.Schema, t.Name))
+	}
+	return topics
+}
+
+// startOffsets gives the checkpoint's offset for each partition, or its first record where the
+// checkpoint does not know the partition.
+func startOffsets(topics map[string]int, from sink.Checkpoint) map[kafka.TopicPartition]int64 {
+	offsets := map[kafka.TopicPartition]int64{}
+	for topic, partitions := range topics {
+		for p := range int32(partitions) {
+			offset, known := from.Offsets[topic][p]
+			if !known {
+				offset = fromStart
+			}
+			offsets[kafka.TopicPartition{Topic: topic, Partition: p}] = offset
+		}
+	}
+	return offsets
 }

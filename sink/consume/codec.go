@@ -1,0 +1,200 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas/avro"
+	"github.com/sluicecdc/sluice/schemas/registry"
+)
+
+// Headers of the contract (docs/records.md).
+const (
+	headerOp     = "sluice.op"
+	headerValue  = "sluice.value"
+	headerNewKey = "sluice.newkey"
+	headerOldKey = "sluice.oldkey"
+)
+
+// codec turns records into changes and ENDs.
+type codec interface {
+	// change decodes r, a record of topic, into out; bytes and rows are in the buffer.
+	change(ctx context.Context, topic string, r *kafka.Record, into *buffer, out *avro.Record) error
+	// end decodes a record of the transaction topic, reusing the slices of out.
+	end(r *kafka.Record, out *avro.End) error
+}
+
+// schemaSource gives schemas (registry.Client).
+type schemaSource interface {
+	Schema(ctx context.Context, id int) (string, error)
+	Latest(ctx context.Context, subject string) (id int, schema string, err error)
+}
+
+// schemaPair identifies a compiled decoder; key is 0 for a record without key.
+type schemaPair struct{ key, value int }
+
+// avroCodec keeps a decoder for each pair of writer schemas, for good: ids never change and a table has
+// one pair for each of its versions.
+type avroCodec struct {
+	schemas  schemaSource
+	decoders map[schemaPair]*avro.Decoder
+	last     schemaPair // of most records, so that a run of one table needs no look-up
+	decoder  *avro.Decoder
+	keyIDs   map[string]int // by topic, for records of a TRUNCATE, which have no key
+}
+
+func newCodec(s schemaSource) *avroCodec {
+	return &avroCodec{schemas: s, decoders: map[schemaPair]*avro.Decoder{}, keyIDs: map[string]int{}}
+}
+
+func (a *avroCodec) end(r *kafka.Record, out *avro.End) error {
+	_, body, err := avro.SplitFrame(r.Value)
+	if err != nil {
+		return err
+	}
+	return avro.DecodeEnd(body, out)
+}
+
+func (a *avroCodec) change(ctx context.Context, topic string, r *kafka.Record, into *buffer, out *avro.Record) error {
+	ids, body, err := split(r)
+	if err != nil {
+		return err
+	}
+	d, err := a.find(ctx, ids)
+	if err != nil {
+		return err
+	}
+	if err := decode(d, body, into, out); err != nil {
+		return err
+	}
+	out.Change.Table = d.Table()
+	if out.Change.Op == change.Truncate && r.Key == nil {
+		out.Change.Table, err = a.truncated(ctx, topic, ids)
+		return err
+	}
+	return decodeOtherKey(d, r, into, &out.Change)
+}
+
+// split gives the schemas of a record and its envelope without frame.
+func split(r *kafka.Record) (ids schemaPair, body []byte, err error) {
+	value := r.Value
+	if value == nil {
+		value = header(r, headerValue)
+	}
+	if ids.value, body, err = avro.SplitFrame(value); err != nil {
+		return ids, nil, err
+	}
+	if r.Key != nil {
+		if ids.key, _, err = avro.SplitFrame(r.Key); err != nil {
+			return ids, nil, fmt.Errorf("key: %w", err)
+		}
+	}
+	return ids, body, nil
+}
+
+// truncated gives the table of a TRUNCATE with its key, which the record does not name: a destination
+// that meets the table for the first time must see what it will see later.
+func (a *avroCodec) truncated(ctx context.Context, topic string, ids schemaPair) (*change.Table, error) {
+	id, known := a.keyIDs[topic]
+	if !known {
+		var err error
+		id, _, err = a.schemas.Latest(ctx, topic+"-key")
+		if err != nil && !errors.Is(err, registry.ErrNotFound) {
+			return nil, fmt.Errorf("cannot get the schema of the key: %w", err)
+		}
+		a.keyIDs[topic] = id
+	}
+	d, err := a.find(ctx, schemaPair{id, ids.value})
+	if err != nil {
+		return nil, err
+	}
+	return d.Table(), nil
+}
+
+func (a *avroCodec) find(ctx context.Context, p schemaPair) (*avro.Decoder, error) {
+	if a.decoder != nil && a.last == p {
+		return a.decoder, nil
+	}
+	d := a.decoders[p]
+	if d == nil {
+		var err error
+		if d, err = a.compile(ctx, p); err != nil {
+			return nil, err
+		}
+		a.decoders[p] = d
+	}
+	a.last, a.decoder = p, d
+	return d, nil
+}
+
+func (a *avroCodec) compile(ctx context.Context, p schemaPair) (*avro.Decoder, error) {
+	key := ""
+	if p.key != 0 {
+		var err error
+		if key, err = a.schemas.Schema(ctx, p.key); err != nil {
+			return nil, fmt.Errorf("cannot get the schema of the key: %w", err)
+		}
+	}
+	value, err := a.schemas.Schema(ctx, p.value)
+	if err != nil {
+		return nil, fmt.Errorf("cannot get the schema of the value: %w", err)
+	}
+	d, err := avro.NewDecoder(key, value)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read schemas %d (key) and %d (value): %w", p.key, p.value, err)
+	}
+	return d, nil
+}
+
+// decode hands the decoder rows of the buffer, so that no row is allocated by itself.
+func decode(d *avro.Decoder, body []byte, into *buffer, out *avro.Record) error {
+	n := len(d.Table().Columns)
+	out.Change = change.Change{After: into.row(n), Before: into.row(n)}
+	if err := d.Envelope(body, out, &into.arena); err != nil {
+		return err
+	}
+	c := &out.Change
+	if len(c.Before) == 0 {
+		into.giveBack(n)
+		c.Before = nil
+	}
+	if len(c.After) == 0 {
+		c.After = nil
+	}
+	return nil
+}
+
+func decodeOtherKey(d *avro.Decoder, r *kafka.Record, into *buffer, c *change.Change) error {
+	c.OtherKey = nil
+	name := headerOldKey
+	if c.Op == change.Delete {
+		name = headerNewKey
+	}
+	framed := header(r, name)
+	if framed == nil {
+		return nil
+	}
+	_, body, err := avro.SplitFrame(framed)
+	if err != nil {
+		return fmt.Errorf("header %s: %w", name, err)
+	}
+	if c.OtherKey, err = d.Key(body, into.row(len(d.Table().Columns)), &into.arena); err != nil {
+		return fmt.Errorf("header %s: %w", name, err)
+	}
+	return nil
+}
+
+func header(r *kafka.Record, name string) []byte {
+	for i := range r.Headers {
+		if r.Headers[i].Key == name {
+			return r.Headers[i].Value
+		}
+	}
+	return nil
+}
+
+// isTombstone tells a delete's tombstone from a TRUNCATE, which has a null value too.
+func isTombstone(r *kafka.Record) bool { return r.Value == nil && header(r, headerOp) == nil }

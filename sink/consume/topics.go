@@ -1,0 +1,58 @@
+package consume
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// topicCheck is how often missing topics are asked for: capture makes them when it starts, and
+// nobody waits for less.
+const topicCheck = time.Second
+
+// cluster tells of topics (kafka.Client).
+type cluster interface {
+	// Partitions gives 0 for a topic that does not exist.
+	Partitions(ctx context.Context, topic string) (int, error)
+}
+
+// waitForTopics gives the partition count of every topic, once all exist.
+func waitForTopics(ctx context.Context, k cluster, topics []string, log *slog.Logger) (map[string]int, error) {
+	ticks := time.NewTicker(topicCheck)
+	defer ticks.Stop()
+	for waiting := false; ; {
+		counts, missing, err := countPartitions(ctx, k, topics)
+		if err != nil {
+			return nil, kafkaError(err)
+		}
+		if len(missing) == 0 {
+			return counts, nil
+		}
+		if !waiting {
+			log.Info("waiting for topics that capture has not made yet", "topics", strings.Join(missing, " "))
+			waiting = true
+		}
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func countPartitions(ctx context.Context, k cluster, topics []string) (counts map[string]int, missing []string, err error) {
+	counts = map[string]int{}
+	for _, topic := range topics {
+		n, err := k.Partitions(ctx, topic)
+		if err != nil {
+			return nil, nil, fmt.Errorf("cannot find the partitions of topic %s: %w", topic, err)
+		}
+		if n == 0 {
+			missing = append(missing, topic)
+		}
+		counts[topic] = n
+	}
+	return counts, missing, nil
+}

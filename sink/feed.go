@@ -1,0 +1,77 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// feed applies the consumer's batches until an error, or until ctx ends: then the batch under way is
+// finished, within the drain timeout.
+func (r *Runner) feed(ctx context.Context, consumer Consumer) (err error) {
+	ahead := readAhead(ctx, consumer)
+	defer ahead.stop()
+	offsets := r.commitOffsets(ctx)
+	defer offsets.stop()
+	applying, cancel := lingering(ctx, r.deps.DrainTimeout)
+	defer cancel()
+	defer r.metrics.forget()
+	for {
+		b, err := ahead.next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := r.dest.Apply(applying, b); err != nil {
+			if !Retryable(err) {
+				r.metrics.fail(b)
+			}
+			return fmt.Errorf("cannot apply the groups %s: %w", describe(b), err)
+		}
+		r.applied(b, offsets)
+	}
+}
+
+// describe names a batch for an error.
+func describe(b *Batch) string {
+	if b.Open {
+		return "of a large transaction, piece by piece"
+	}
+	return "up to commit " + b.Checkpoint.Commit.String()
+}
+
+// applied tells everybody who wants to know.
+func (r *Runner) applied(b *Batch, offsets *offsetCommitter) {
+	now := time.Now()
+	r.metrics.apply(b, now)
+	r.backoff.reset()
+	if b.Open {
+		return
+	}
+	r.status.applied(b.Checkpoint)
+	offsets.offer(b.Checkpoint.Offsets)
+	if !r.failed.IsZero() && timeOf(b.Checkpoint.Time).After(r.failed) {
+		r.metrics.recovery.Observe(now.Sub(r.failed).Seconds())
+		r.log.Info("sink has caught up", "lsn", b.Checkpoint.Commit, "after", now.Sub(r.failed).Round(time.Millisecond))
+		r.failed = time.Time{}
+	}
+}
+
+func timeOf(t change.Micros) time.Time { return time.UnixMicro(int64(t)).UTC() }
+
+// lingering gives a context that outlives ctx by d, for work that should be finished.
+func lingering(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-ended:
+		}
+	})
+	return out, func() { stop(); close(ended); cancel() }
+}
