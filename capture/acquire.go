@@ -1,0 +1,222 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sluicecdc/sluice/capture/snapshot"
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// standbyWait is how often a standby asks for the slot.
+const standbyWait = time.Second
+
+// errTaken says that another capture has the slot, or the right to make it.
+var errTaken = errors.New("another capture has the slot")
+
+// acquire waits until the slot is ours and streams from it.
+func (c *Capture) acquire(ctx context.Context) (*lease, error) {
+	for {
+		le, err := c.tryAcquire(ctx)
+		if err == nil || !errors.Is(err, errTaken) && sqlState(err) != stateInUse {
+			return le, err
+		}
+		if err := wait(ctx, standbyWait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (c *Capture) tryAcquire(ctx context.Context) (*lease, error) {
+	info, err := c.source.slot(ctx, c.cfg.Slot)
+	if err != nil {
+		return nil, err
+	}
+	c.noteSlot(info)
+	if info.Active {
+		c.standBy(info)
+		return nil, errTaken
+	}
+	l, err := dial(ctx, c.cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.backend = int(l.pg.PID())
+	var le *lease
+	if info.Exists && !c.starting {
+		le, err = c.resume(ctx, l, info)
+	} else {
+		le, err = c.create(ctx, l)
+	}
+	if err != nil {
+		l.close()
+		return nil, err
+	}
+	c.starting = false
+	return le, nil
+}
+
+// standBy says that another process has the slot. When it is not a walsender of ours that has not
+// noticed yet that we are gone, that process has fenced our publisher by now.
+func (c *Capture) standBy(info slotInfo) {
+	if info.PID == c.backend {
+		return
+	}
+	c.starting = false
+	c.detach()
+	if c.setState(StateStandby) {
+		c.log.Info("standing by: the slot is in use; asking again every second", "pid", info.PID)
+	}
+}
+
+// resume streams from a slot that exists.
+func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, error) {
+	if info.Plugin != "pgoutput" || info.Database != c.source.database {
+		return nil, fatal(fmt.Errorf("cannot use slot %s: it belongs to plugin %q and database %q, not to pgoutput and %s; set source.slot to another name",
+			c.cfg.Slot, info.Plugin, info.Database, c.source.database))
+	}
+	if info.Status == "lost" {
+		return nil, fatal(c.gap("PostgreSQL has removed log that the slot still needed (wal_status is lost: max_slot_wal_keep_size was exceeded, or the slot was invalidated)", info.Confirmed))
+	}
+	var from change.LSN
+	if c.progress != nil {
+		from = c.progress.confirmable()
+	}
+	conn, err := l.start(ctx, c.cfg, from, !c.text)
+	switch sqlState(err) {
+	case "":
+	case stateNoPrerequisite:
+		return nil, fatal(fmt.Errorf("%w: %w", c.gap("PostgreSQL refuses to decode from the slot", info.Confirmed), err))
+	case stateUndefinedObject:
+		return nil, errTaken // dropped since we looked: look again
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &lease{stream: c.streamOf(conn, l, info.Confirmed), system: l.system}, nil
+}
+
+// create makes the slot, in place of one whose snapshot was not finished. A lock of the source keeps
+// two captures from doing it at once; the downstream is opened under it, since only there stands
+// whether the slot should exist.
+func (c *Capture) create(ctx context.Context, l *link) (*lease, error) {
+	unlock, err := c.source.lock(ctx, c.cfg.Slot)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	info, err := c.source.slot(ctx, c.cfg.Slot)
+	if err != nil {
+		return nil, err
+	}
+	if info.Active || info.Exists && !c.starting {
+		return nil, errTaken
+	}
+	if err := c.mayCreate(ctx, l.system); err != nil {
+		return nil, err
+	}
+	if info.Exists {
+		c.log.Info("dropping the slot of a snapshot that was not finished, to start over")
+		if err := l.dropSlot(ctx, c.cfg.Slot); err != nil {
+			return nil, err
+		}
+	}
+	return c.createSlot(ctx, l)
+}
+
+// mayCreate refuses when a slot did exist and what it held is lost.
+func (c *Capture) mayCreate(ctx context.Context, sys system) error {
+	if err := c.attach(ctx); err != nil {
+		return err
+	}
+	led, err := c.readLedger()
+	if err != nil {
+		return fatal(err)
+	}
+	return fatal(c.continuity(led, sys, false))
+}
+
+func (c *Capture) createSlot(ctx context.Context, l *link) (*lease, error) {
+	initial := c.cfg.Snapshot.Mode == SnapshotInitial
+	c.log.Info("creating the slot; PostgreSQL waits for transactions that are open now", "server", c.source.where)
+	slot, err := l.createSlot(ctx, c.cfg.Slot, initial)
+	if sqlState(err) == stateDuplicate {
+		return nil, errTaken
+	}
+	if err != nil {
+		return nil, err
+	}
+	le := &lease{system: l.system, created: &slot}
+	if initial {
+		if le.reader, err = c.openSnapshot(ctx, slot.snapshot); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := l.start(ctx, c.cfg, slot.consistent, !c.text)
+	if err != nil {
+		if le.reader != nil {
+			le.reader.Close()
+		}
+		return nil, err
+	}
+	le.stream = c.streamOf(conn, l, slot.consistent)
+	return le, nil
+}
+
+func (c *Capture) openSnapshot(ctx context.Context, name string) (*snapshot.Reader, error) {
+	pc, err := pgconn.ParseConfig(c.cfg.DSN)
+	if err != nil {
+		return nil, fatal(err)
+	}
+	prepare(pc)
+	conn, err := pgconn.ConnectConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to %s for the snapshot: %w", c.source.where, err)
+	}
+	return snapshot.Open(ctx, conn, name)
+}
+
+// streamOf gives the stream of a slot that has confirmed lsn.
+func (c *Capture) streamOf(conn net.Conn, l *link, lsn change.LSN) *stream {
+	s := newStream(conn, l, newPool(c.cfg.BufferBytes), c.metrics)
+	s.confirmable = func() change.LSN {
+		if p := c.progressInForce(); p != nil {
+			return p.confirmable()
+		}
+		return 0
+	}
+	s.floor, s.confirmed = lsn, &c.confirmed
+	return s
+}
+
+// lock takes the source's advisory lock of a slot's name without waiting. The lock ends with its
+// connection, whatever happens to us.
+func (s *source) lock(ctx context.Context, slot string) (unlock func(), err error) {
+	h := fnv.New64a()
+	h.Write([]byte("sluice slot " + slot))
+	pooled, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to %s: %w", s.where, err)
+	}
+	conn := pooled.Hijack()
+	unlock = func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = conn.Close(ctx)
+	}
+	var ok bool
+	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(h.Sum64())).Scan(&ok); err != nil || !ok {
+		unlock()
+		if err == nil {
+			err = errTaken
+		}
+		return nil, err
+	}
+	return unlock, nil
+}

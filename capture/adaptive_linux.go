@@ -1,0 +1,212 @@
+package capture
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The adaptive connection. PostgreSQL sends every replication message by itself and pays for waking
+// a sleeping reader each time, so a reader that is woken for each message slows the walsender down.
+// While data keeps coming, the socket is told to wake us only for pile bytes (SO_RCVLOWAT) or after
+// pileWait, whichever is first; when it is idle, for the first byte.
+const (
+	pile     = 256 << 10
+	pileWait = time.Millisecond
+	// rush is how many reads in a row, each within pileWait of the one before, make the connection
+	// busy: a small transaction is a handful of messages and must not wait for more.
+	rush = 8
+)
+
+// adaptiveConn wraps a TCP connection below TLS. One goroutine reads.
+type adaptiveConn struct {
+	net.Conn
+	raw      syscall.RawConn
+	deadline time.Time // the reader's own
+	enabled  bool
+	busy     bool
+	quick    int // reads in a row that came quickly
+	last     time.Time
+
+	own      []byte // what was read for a caller with a small buffer (TLS reads 16 KiB records)
+	from, to int
+
+	// Arguments and results of the callback, which is bound once: a closure a read would allocate.
+	dst      []byte
+	n        int
+	err      error
+	want     int
+	waited   bool
+	callback func(fd uintptr) bool
+}
+
+// newAdaptive wraps conn, or gives it back when it is not TCP.
+func newAdaptive(conn net.Conn) net.Conn {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return conn
+	}
+	raw, err := tcp.SyscallConn()
+	if err != nil {
+		return conn
+	}
+	a := &adaptiveConn{Conn: conn, raw: raw}
+	a.callback = a.read
+	// A peer that vanished is noticed by what we send, status updates every 10 s or less, being left
+	// without acknowledgement for this long: far sooner than the kernel's quarter of an hour.
+	_ = raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(time.Minute/time.Millisecond))
+	})
+	return a
+}
+
+// enable starts the adaptive reading; before it the connection is an ordinary one.
+func (a *adaptiveConn) enable() {
+	a.enabled = true
+	a.own = make([]byte, pile)
+}
+
+// buffered tells whether a Read would be served from memory.
+func (a *adaptiveConn) buffered() bool { return a.from < a.to }
+
+func (a *adaptiveConn) SetReadDeadline(t time.Time) error {
+	a.deadline = t
+	return a.Conn.SetReadDeadline(t)
+}
+
+func (a *adaptiveConn) SetDeadline(t time.Time) error {
+	a.deadline = t
+	return a.Conn.SetDeadline(t)
+}
+
+func (a *adaptiveConn) Read(p []byte) (int, error) {
+	if !a.enabled {
+		return a.Conn.Read(p)
+	}
+	if !a.buffered() && len(p) >= len(a.own)/4 {
+		return a.fill(p)
+	}
+	if !a.buffered() {
+		n, err := a.fill(a.own)
+		if err != nil {
+			return 0, err
+		}
+		a.from, a.to = 0, n
+	}
+	n := copy(p, a.own[a.from:a.to])
+	a.from += n
+	return n, nil
+}
+
+// fill reads once from the socket: what has piled up when busy, else the first bytes that come.
+func (a *adaptiveConn) fill(p []byte) (int, error) {
+	a.dst = p
+	defer func() { a.dst = nil }()
+	if a.busy {
+		n, err := a.readPile()
+		if n > 0 || err != nil {
+			return n, err
+		}
+		a.setBusy(false)
+	}
+	n, err := a.readFirst()
+	if err == nil {
+		a.notePace(time.Now())
+	}
+	return n, err
+}
+
+// readPile waits for a pile or pileWait and reads what is there. 0 without an error says that
+// nothing came.
+func (a *adaptiveConn) readPile() (int, error) {
+	a.want = min(pile, len(a.dst))
+	if err := a.Conn.SetReadDeadline(earlier(a.deadline, time.Now().Add(pileWait))); err != nil {
+		return 0, err
+	}
+	n, err := a.readRaw()
+	if errDeadline := a.Conn.SetReadDeadline(a.deadline); errDeadline != nil {
+		return n, errDeadline
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	// Time is up: take what there is, without waiting.
+	a.want = 0
+	if n, err = a.readRaw(); errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, unix.EAGAIN) {
+		return 0, nil
+	}
+	return n, err
+}
+
+// readFirst waits for the first byte.
+func (a *adaptiveConn) readFirst() (int, error) {
+	a.want = 1
+	return a.readRaw()
+}
+
+func (a *adaptiveConn) readRaw() (int, error) {
+	a.n, a.err, a.waited = 0, nil, false
+	if err := a.raw.Read(a.callback); err != nil {
+		return 0, err
+	}
+	if a.n == 0 && a.err == nil {
+		return 0, errClosedByServer
+	}
+	return a.n, a.err
+}
+
+// read is called with the socket until it gives true, and waits for readiness in between. Readiness
+// is edge-triggered: a pile that is there already would never be announced, so it asks first.
+func (a *adaptiveConn) read(fd uintptr) bool {
+	if a.want > 1 && !a.waited {
+		a.waited = true
+		if there, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil && there < a.want {
+			return false
+		}
+	}
+	for {
+		a.n, a.err = unix.Read(int(fd), a.dst)
+		if a.err != unix.EINTR {
+			break
+		}
+	}
+	if a.err == nil {
+		return true
+	}
+	a.n = 0
+	return a.err != unix.EAGAIN || a.want == 0
+}
+
+// notePace turns busy on after a rush of reads.
+func (a *adaptiveConn) notePace(now time.Time) {
+	if now.Sub(a.last) > pileWait {
+		a.quick = 0
+	}
+	a.last = now
+	if a.quick++; a.quick >= rush {
+		a.setBusy(true)
+	}
+}
+
+func (a *adaptiveConn) setBusy(busy bool) {
+	a.busy, a.quick = busy, 0
+	low := 1
+	if busy {
+		low = pile
+	}
+	// Where the option is refused, readPile still gathers for pileWait.
+	_ = a.raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, low)
+	})
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}

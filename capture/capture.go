@@ -1,0 +1,233 @@
+// Package capture reads one PostgreSQL source: its slot, its publication, the stream of changes and
+// the snapshot before it. What enters is a replication connection; what leaves are groups of changes
+// handed to a Publisher, in commit order, and confirmations to PostgreSQL of what the Publisher has
+// made durable. Nothing is confirmed that is not (progress.confirmable decides, and nothing else).
+//
+// Goroutines of a session: receive owns the replication connection (stream.go), work decodes and
+// publishes (decode.go), beat writes the heartbeat and looks at the slot (heartbeat.go). They end
+// together; Run starts the next session.
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluicecdc/sluice/capture/snapshot"
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// Capture reads one source.
+type Capture struct {
+	cfg     Config
+	open    Open
+	log     *slog.Logger
+	metrics *Metrics
+
+	// The rest but status belongs to Run and what it starts, one after the other.
+	source *source
+	tables []snapshot.Table
+	shapes *shapes
+	text   bool // the stream is read in text
+
+	down     Downstream // nil until it is opened
+	decoder  *decoder   // of down
+	progress *progress  // of down
+	starting bool       // the slot is to be made anew: its snapshot was never finished
+	backend  int        // process id of the last walsender that served us
+
+	confirmed atomic.Uint64 // the last LSN that PostgreSQL was told
+
+	mu     sync.Mutex
+	status Status
+	shared *progress // the one in force, for Status
+}
+
+// New makes a capture; Run does everything else. m may be nil.
+func New(cfg Config, open Open, log *slog.Logger, m *Metrics) *Capture {
+	cfg = cfg.WithDefaults()
+	if m == nil {
+		m = NewMetrics(nil)
+	}
+	return &Capture{
+		cfg: cfg, open: open, metrics: m, log: log.With("source", cfg.Name, "slot", cfg.Slot),
+		status: Status{State: StateConnecting, Slot: SlotStatus{Name: cfg.Slot, SafeBytes: -1}},
+	}
+}
+
+// Run captures until ctx ends, which is a graceful stop and gives nil, or until something is wrong
+// that trying again does not help. A source that cannot be reached is sought again for good.
+func (c *Capture) Run(ctx context.Context) error {
+	if err := c.cfg.Validate(); err != nil {
+		return fmt.Errorf("source.%w", err)
+	}
+	defer c.setState(StateStopped)
+	err := c.prepare(ctx)
+	if err == nil {
+		err = c.sessions(ctx)
+	}
+	var f *fatalError
+	if ctx.Err() != nil && !errors.As(err, &f) {
+		err = nil
+	}
+	c.finish(ctx, err == nil)
+	return err
+}
+
+// prepare connects, and brings the publication in line with the configuration.
+func (c *Capture) prepare(ctx context.Context) error {
+	err := c.retry(ctx, func() (err error) {
+		c.source, err = openSource(ctx, c.cfg)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.retry(ctx, func() error { return c.publish(ctx) })
+}
+
+func (c *Capture) publish(ctx context.Context) error {
+	all, err := c.source.relations(ctx)
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(all, c.cfg.Tables)
+	if err != nil {
+		return fatal(err)
+	}
+	if err := checkIdentities(chosen); err != nil {
+		return err
+	}
+	if err := c.source.ensurePublication(ctx, c.cfg.Publication, chosen); err != nil {
+		return err
+	}
+	c.tables, c.shapes = nil, newShapes(&catalogue{c.source}, c.metrics)
+	for i := range chosen {
+		if err := c.add(ctx, &chosen[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Capture) add(ctx context.Context, r *relation) error {
+	m, err := c.source.shapeOf(ctx, r)
+	if err != nil {
+		return err
+	}
+	t, err := c.shapes.catalogue.describe(ctx, m)
+	if err != nil {
+		return err
+	}
+	c.tables = append(c.tables, snapshot.Table{Table: c.shapes.set(t, m), Only: only(r) != ""})
+	if !c.text && needsText(t) {
+		c.text = true
+		c.log.Info("the stream is read in text: a table has a type whose binary form is not known", "table", t.QualifiedName())
+	}
+	return nil
+}
+
+// sessions runs one after the other until one ends for good.
+func (c *Capture) sessions(ctx context.Context) error {
+	var b backoff
+	for {
+		begun := time.Now()
+		err := c.session(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return err
+		case errors.Is(err, errNeedText):
+			c.text = true
+			c.log.Info("the stream is read in text from now on", "reason", err)
+			continue
+		case errors.Is(err, errStartOver):
+			c.starting = true
+			continue
+		case err != nil && !temporary(err):
+			return err
+		}
+		if time.Since(begun) > lastWait {
+			b = backoff{}
+		}
+		c.metrics.reconnects.Inc()
+		c.setState(StateConnecting)
+		d := b.next()
+		c.log.Warn("the connection to the source is lost, trying again; PostgreSQL keeps the log, nothing is lost",
+			"server", c.source.where, "wait", d.Round(time.Millisecond), "error", err)
+		if err := wait(ctx, d); err != nil {
+			return err
+		}
+	}
+}
+
+// retry tries until f succeeds, fails for good, or ctx ends. The first failure is told at once, later
+// ones every half minute.
+func (c *Capture) retry(ctx context.Context, f func() error) error {
+	var b backoff
+	var told time.Time
+	for {
+		err := f()
+		if err == nil || ctx.Err() != nil || !temporary(err) {
+			return err
+		}
+		if time.Since(told) > 30*time.Second {
+			told = time.Now()
+			c.log.Warn("the source cannot be reached, trying again", "error", err)
+		}
+		if err := wait(ctx, b.next()); err != nil {
+			return err
+		}
+	}
+}
+
+// attach opens the downstream when there is none. What was handed to an earlier one and is not
+// durable will be sent again by the slot, so that the positions start over.
+func (c *Capture) attach(ctx context.Context) error {
+	if c.down != nil {
+		return nil
+	}
+	tables := make([]*change.Table, len(c.tables))
+	for i := range c.tables {
+		t := c.shapes.byOID[c.tables[i].OID].table
+		c.tables[i].Table, tables[i] = t, t
+	}
+	down, err := c.open(ctx, tables)
+	if err != nil {
+		return fatal(err)
+	}
+	c.down = down
+	c.progress = &progress{durable: down.Durable}
+	c.decoder = &decoder{
+		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,
+		heartbeat: heartbeatPrefix + c.cfg.Slot,
+	}
+	c.share(c.progress)
+	return nil
+}
+
+// detach closes the downstream and forgets what was handed to it.
+func (c *Capture) detach() {
+	if c.down == nil {
+		return
+	}
+	if err := c.down.Close(); err != nil {
+		c.log.Warn("cannot close the publisher", "error", err)
+	}
+	c.down, c.decoder, c.progress = nil, nil, nil
+}
+
+// finish ends what outlives a session. Downstream goes first: it may still have something to make
+// durable, and needs nothing of the source for it.
+func (c *Capture) finish(ctx context.Context, drain bool) {
+	if drain && c.down != nil {
+		c.drain(ctx, nil)
+	}
+	c.detach()
+	if c.source != nil {
+		c.source.close()
+	}
+}

@@ -1,0 +1,177 @@
+package capture
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sluicecdc/sluice/integration/harness"
+)
+
+// within bounds whatever a test waits for.
+func within() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), 60*time.Second)
+}
+
+// running is a capture under test.
+type running struct {
+	*Capture
+	t    testing.TB
+	stop context.CancelFunc
+	done chan error
+}
+
+func start(t testing.TB, cfg Config, r *recorder) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &running{Capture: New(cfg, r.Open, logger(t), nil), t: t, stop: cancel, done: make(chan error, 1)}
+	go func() { c.done <- c.Run(ctx); close(c.done) }()
+	t.Cleanup(func() { cancel(); <-c.done })
+	return c
+}
+
+func logger(t testing.TB) *slog.Logger {
+	if testing.Verbose() {
+		return slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	return slog.New(slog.DiscardHandler)
+}
+
+// end waits for Run and gives its error.
+func (c *running) end() error {
+	c.t.Helper()
+	select {
+	case err := <-c.done:
+		return err
+	case <-time.After(60 * time.Second):
+		c.t.Fatal("capture does not end")
+		return nil
+	}
+}
+
+// finish stops gracefully.
+func (c *running) finish() {
+	c.t.Helper()
+	c.stop()
+	if err := c.end(); err != nil {
+		c.t.Fatalf("a graceful stop gave: %v", err)
+	}
+}
+
+func (c *running) awaitState(want State) {
+	c.t.Helper()
+	eventually(c.t, "state "+string(want), func() bool { return c.Status().State == want })
+}
+
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	ctx, cancel := within()
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !f() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("gave up waiting for %s", what)
+		}
+	}
+}
+
+// db is a connection of the application.
+type db struct {
+	*pgx.Conn
+	t testing.TB
+}
+
+func connect(t testing.TB, dsn string) *db {
+	t.Helper()
+	ctx, cancel := within()
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return &db{conn, t}
+}
+
+// run executes statements separated by semicolons, in one transaction unless they say otherwise.
+func (d *db) run(sql string) {
+	d.t.Helper()
+	ctx, cancel := within()
+	defer cancel()
+	if _, err := d.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+		d.t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+func (d *db) ask(sql string, args ...any) (out string) {
+	d.t.Helper()
+	ctx, cancel := within()
+	defer cancel()
+	if err := d.QueryRow(ctx, sql, args...).Scan(&out); err != nil {
+		d.t.Fatalf("%s: %v", sql, err)
+	}
+	return out
+}
+
+// onEach runs a test on a database of each version.
+func onEach(t *testing.T, f func(t *testing.T, cfg Config, d *db)) {
+	for _, version := range []int{15, 18} {
+		t.Run("PostgreSQL "+map[int]string{15: "15", 18: "18"}[version], func(t *testing.T) {
+			dsn := harness.SharedPostgres(t, version).NewDatabase()
+			f(t, Config{Name: harness.Unique("src"), DSN: dsn, Tables: []string{"public.*"}}, connect(t, dsn))
+		})
+	}
+}
+
+func expect(t testing.TB, got, want []string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+func TestOperations(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY, n int, s text);
+			CREATE TABLE b (id bigint PRIMARY KEY, s text);
+			INSERT INTO a VALUES (1, 10, 'one'), (2, NULL, 'two')`)
+		cfg.Messages = []string{"outbox"}
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		r.await(2)
+		d.run(`INSERT INTO a VALUES (3, 30, NULL)`)
+		d.run(`BEGIN; UPDATE a SET n = 11 WHERE id = 1; INSERT INTO b VALUES (7, 'x'); DELETE FROM a WHERE id = 2; COMMIT`)
+		d.run(`UPDATE a SET id = 4 WHERE id = 3`)
+		d.run(`BEGIN; INSERT INTO a VALUES (90, 1, ''); ROLLBACK`)
+		d.run(`BEGIN; INSERT INTO a VALUES (5, 1, ''); SAVEPOINT s; INSERT INTO a VALUES (91, 1, ''); ROLLBACK TO s; INSERT INTO a VALUES (6, 1, ''); COMMIT`)
+		d.run(`BEGIN; SELECT pg_logical_emit_message(true, 'outbox', 'hello'); SELECT pg_logical_emit_message(true, 'other', 'no'); COMMIT`)
+		d.run(`SELECT pg_logical_emit_message(false, 'outbox', 'alone')`)
+		d.run(`TRUNCATE a, b`)
+		expect(t, r.await(14), []string{
+			"r a after(id:1 n:10 s:one)",
+			"r a after(id:2 n:null s:two)",
+			"c a after(id:3 n:30 s:null)",
+			"u a after(id:1 n:11 s:one)",
+			"c b after(id:7 s:x)",
+			"d a before(id:2)",
+			"d a before(id:3) other(id:4)",
+			"c a after(id:4 n:30 s:null) other(id:3)",
+			"c a after(id:5 n:1 s:)",
+			"c a after(id:6 n:1 s:)",
+			"m outbox=hello",
+			"m outbox=alone",
+			"t a",
+			"t b",
+		})
+		c.finish()
+	})
+}

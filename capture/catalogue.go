@@ -1,0 +1,113 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sluicecdc/sluice/capture/pgoutput"
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/schemas"
+)
+
+// catalogue makes table versions of relations, asking the source for what the log does not say: the
+// base of a domain, whether a type is an enum, the primary key of a table with identity full.
+type catalogue struct{ source *source }
+
+// describe makes the table version that a Relation message stands for.
+func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation) (*change.Table, error) {
+	t := &change.Table{OID: m.OID, Schema: m.Schema, Name: m.Name, Identity: m.Identity}
+	for _, col := range m.Columns {
+		typ, err := c.typeOf(ctx, col.Type, col.Mod)
+		if err != nil {
+			return nil, fmt.Errorf("cannot ask for the type of %s.%s: %w", t.QualifiedName(), col.Name, err)
+		}
+		t.Columns = append(t.Columns, change.Column{Name: col.Name, Type: typ})
+	}
+	key, err := c.key(ctx, m)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the key of %s: %w", t.QualifiedName(), err)
+	}
+	for i, col := range m.Columns {
+		if key[col.Name] {
+			t.Key = append(t.Key, i)
+		}
+	}
+	return t, nil
+}
+
+// key gives the names of the record key's columns.
+func (c *catalogue) key(ctx context.Context, m *pgoutput.Relation) (map[string]bool, error) {
+	key := map[string]bool{}
+	if m.Identity != change.IdentityFull {
+		for _, col := range m.Columns {
+			key[col.Name] = col.Key
+		}
+		return key, nil
+	}
+	const q = `
+		SELECT a.attname FROM pg_index i
+		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+		WHERE i.indrelid = $1 AND i.indisprimary`
+	rows, err := c.source.pool.Query(ctx, q, m.OID)
+	if err != nil {
+		return nil, err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	for _, n := range names {
+		key[n] = true
+	}
+	return key, err
+}
+
+// plainText are the send functions whose output is the text itself.
+const plainText = `('textsend', 'varcharsend', 'bpcharsend', 'namesend', 'citextsend', 'enum_send')`
+
+// typeOf describes a type. One that was dropped since is opaque: its values are text.
+func (c *catalogue) typeOf(ctx context.Context, oid uint32, mod int32) (change.Type, error) {
+	if t := schemas.TypeOf(oid, mod, "", nil); t.Name != "" {
+		return t, nil // built in
+	}
+	const q = `
+		SELECT t.typtype::text, t.typbasetype, t.typtypmod, coalesce(e.oid, 0), format_type(t.oid, $2),
+			coalesce(f.proname IN ` + plainText + `, false)
+		FROM pg_type t
+		LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+		LEFT JOIN pg_proc f ON f.oid = t.typsend
+		WHERE t.oid = $1`
+	var (
+		kind, name string
+		base, elem uint32
+		baseMod    int32
+		plain      bool
+	)
+	err := c.source.pool.QueryRow(ctx, q, oid, mod).Scan(&kind, &base, &baseMod, &elem, &name, &plain)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return change.Type{OID: oid, Mod: mod, Name: "text", Kind: change.Opaque}, nil
+	case err != nil:
+		return change.Type{}, err
+	case kind == "d":
+		return c.typeOf(ctx, base, baseMod)
+	case elem != 0:
+		return c.arrayOf(ctx, oid, mod, name, elem)
+	}
+	t := schemas.TypeOf(oid, mod, name, nil)
+	if t.Kind == change.Opaque && plain {
+		t.Kind = change.TextLike
+	}
+	return t, nil
+}
+
+func (c *catalogue) arrayOf(ctx context.Context, oid uint32, mod int32, name string, elem uint32) (change.Type, error) {
+	e, err := c.typeOf(ctx, elem, mod)
+	if err != nil {
+		return e, err
+	}
+	if e.OID != elem {
+		name = e.Name + "[]" // the element is a domain
+	}
+	return schemas.TypeOf(oid, mod, name, &e), nil
+}

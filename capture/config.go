@@ -1,0 +1,168 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// Config is the section "source" of the configuration.
+type Config struct {
+	// Name is the prefix of every topic.
+	Name string `yaml:"name"`
+	// DSN is a PostgreSQL connection string, as URL or as key=value words. It must lead to the
+	// server itself: a pooler does not pass replication through.
+	DSN string `yaml:"dsn"`
+	// Tables are names as SQL writes them, or patterns with * ("sales.*").
+	Tables      []string       `yaml:"tables"`
+	Slot        string         `yaml:"slot"`
+	Publication string         `yaml:"publication"`
+	Snapshot    SnapshotConfig `yaml:"snapshot"`
+	OnGap       string         `yaml:"on_gap"`
+	Truncate    string         `yaml:"truncate"`
+	// Messages are the prefixes of pg_logical_emit_message that are published.
+	Messages []string `yaml:"messages"`
+
+	// BufferBytes bounds the part of the stream that waits to be decoded. It is set by the process
+	// from its memory budget.
+	BufferBytes int `yaml:"-"`
+	// DrainTimeout bounds the wait for Kafka at a graceful stop.
+	DrainTimeout time.Duration `yaml:"-"`
+}
+
+// SnapshotConfig says whether the rows that are there at first are copied.
+type SnapshotConfig struct {
+	Mode    string `yaml:"mode"`
+	Workers int    `yaml:"workers"`
+}
+
+// The values of snapshot.mode, on_gap and truncate.
+const (
+	SnapshotInitial = "initial"
+	SnapshotNever   = "never"
+
+	GapStop = "stop"
+
+	TruncatePublish = "publish"
+	TruncateValue   = "value"
+	TruncateSkip    = "skip"
+)
+
+const (
+	// defaultBuffer is 32 slabs: 30 ms of a stream at the fastest rate that one slot gives.
+	defaultBuffer = 32 * slabBytes
+	defaultDrain  = 10 * time.Second
+)
+
+// WithDefaults fills what was left out.
+func (c Config) WithDefaults() Config {
+	setDefault(&c.Slot, identifier("sluice_"+c.Name))
+	setDefault(&c.Publication, identifier("sluice_"+c.Name))
+	setDefault(&c.Snapshot.Mode, SnapshotInitial)
+	setDefault(&c.Snapshot.Workers, 2)
+	setDefault(&c.OnGap, GapStop)
+	setDefault(&c.Truncate, TruncatePublish)
+	setDefault(&c.BufferBytes, defaultBuffer)
+	setDefault(&c.DrainTimeout, defaultDrain)
+	return c
+}
+
+func setDefault[T comparable](to *T, value T) {
+	var zero T
+	if *to == zero {
+		*to = value
+	}
+}
+
+// maxIdentifier is NAMEDATALEN less its terminator.
+const maxIdentifier = 63
+
+// identifier makes a legal slot name of s: lower case letters, digits and _. A name that had to be
+// cut ends in a hash of the whole, so that two long names stay apart.
+func identifier(s string) string {
+	legal := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_' {
+			return r
+		}
+		return '_'
+	}, strings.ToLower(s))
+	if len(legal) <= maxIdentifier {
+		return legal
+	}
+	h := fnv.New32a()
+	h.Write([]byte(s))
+	return fmt.Sprintf("%s_%08x", legal[:maxIdentifier-9], h.Sum32())
+}
+
+var (
+	legalName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+	legalSlot = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
+)
+
+// Validate names the first key that is wrong. What was left out is taken as its default.
+func (c Config) Validate() error {
+	c = c.WithDefaults()
+	switch {
+	case c.Name == "":
+		return errors.New("name: is missing: it is the prefix of every topic, for example crm")
+	case !legalName.MatchString(c.Name) || len(c.Name) > 100:
+		return fmt.Errorf("name: %q is not usable in topic names: want up to 100 letters, digits, _, - and dots", c.Name)
+	case c.DSN == "":
+		return errors.New("dsn: is missing: for example postgres://capture@db.example:5432/crm")
+	case !legalSlot.MatchString(c.Slot):
+		return fmt.Errorf("slot: %q is not a slot name: want 1 to 63 lower case letters, digits and _", c.Slot)
+	case c.Publication == "" || len(c.Publication) > maxIdentifier:
+		return fmt.Errorf("publication: %q is not a name of 1 to 63 bytes", c.Publication)
+	}
+	if _, err := pgconn.ParseConfig(c.DSN); err != nil {
+		return fmt.Errorf("dsn: %w", err)
+	}
+	return errors.Join(c.validateTables(), c.validateChoices())
+}
+
+func (c Config) validateTables() error {
+	if len(c.Tables) == 0 {
+		return errors.New(`tables: is missing: for example [public.customers, "sales.*"]`)
+	}
+	for i, t := range c.Tables {
+		if _, err := change.ParsePattern(t); err != nil {
+			return fmt.Errorf("tables[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (c Config) validateChoices() error {
+	if c.OnGap == "reconcile" {
+		return errors.New("on_gap: reconcile is not built yet: want stop, which ends capture with the facts and the choices when part of the log is lost")
+	}
+	if c.Snapshot.Workers < 1 || c.Snapshot.Workers > 64 {
+		return fmt.Errorf("snapshot.workers: %d: want 1 to 64", c.Snapshot.Workers)
+	}
+	for i, p := range c.Messages {
+		if p == "" || strings.HasPrefix(p, heartbeatPrefix) {
+			return fmt.Errorf("messages[%d]: %q: want a prefix of logical messages; %s is our own", i, p, heartbeatPrefix)
+		}
+	}
+	return errors.Join(
+		oneOf("snapshot.mode", c.Snapshot.Mode, SnapshotInitial, SnapshotNever),
+		oneOf("on_gap", c.OnGap, GapStop),
+		oneOf("truncate", c.Truncate, TruncatePublish, TruncateValue, TruncateSkip),
+	)
+}
+
+func oneOf(key, value string, want ...string) error {
+	for _, w := range want {
+		if value == w {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: %q: want %s", key, value, strings.Join(want, " or "))
+}

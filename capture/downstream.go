@@ -1,0 +1,27 @@
+package capture
+
+import (
+	"context"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// Journal keeps capture's own durable facts where the published records are, so that one cannot be
+// lost without the other.
+type Journal interface {
+	// Get gives the value as of the opening, or what Put stored since. It does not block.
+	Get(key string) ([]byte, bool)
+	// Put returns when the value is as durable as a published group.
+	Put(ctx context.Context, key string, value []byte) error
+}
+
+// Downstream is what capture publishes into.
+type Downstream interface {
+	Publisher
+	Journal
+	Close() error
+}
+
+// Open makes a Downstream for the captured tables. It is called after the slot is ours and fences
+// every earlier capture of the source: from its return on nobody else publishes.
+type Open func(ctx context.Context, tables []*change.Table) (Downstream, error)

@@ -1,0 +1,88 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// errClosedByServer is the end of the connection from the other side.
+var errClosedByServer = errors.New("the server closed the connection")
+
+// fatalError is one that trying again does not help.
+type fatalError struct{ err error }
+
+func (e *fatalError) Error() string { return e.err.Error() }
+func (e *fatalError) Unwrap() error { return e.err }
+
+func fatal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fatalError{err}
+}
+
+// SQLSTATEs that are asked for by name (manual, appendix A).
+const (
+	stateInUse           = "55006" // the slot is active
+	stateNoPrerequisite  = "55000" // the slot is lost, or the server is not set up
+	stateDuplicate       = "42710"
+	stateUndefinedObject = "42704"
+	stateNoPrivilege     = "42501"
+)
+
+func sqlState(err error) string {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code
+	}
+	return ""
+}
+
+// temporary tells whether trying again may help: connections that fail, and servers that are
+// starting, stopping or full. What the server refuses for another reason it will refuse again.
+func temporary(err error) bool {
+	var f *fatalError
+	if errors.As(err, &f) {
+		return false
+	}
+	switch state := sqlState(err); {
+	case state == "":
+		return true
+	case state == stateInUse, strings.HasPrefix(state, "57P"), strings.HasPrefix(state, "08"),
+		strings.HasPrefix(state, "53"), strings.HasPrefix(state, "40"):
+		return true
+	}
+	return false
+}
+
+// The waits between two tries: they double from the first to the last, with a quarter of jitter.
+const (
+	firstWait = 200 * time.Millisecond
+	lastWait  = 10 * time.Second
+)
+
+// backoff counts waits.
+type backoff struct{ tries int }
+
+func (b *backoff) next() time.Duration {
+	d := min(lastWait, firstWait<<min(b.tries, 16))
+	b.tries++
+	return d - time.Duration(rand.Int64N(int64(d)/4))
+}
+
+// wait returns after d, or with the error of a context that ended before.
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

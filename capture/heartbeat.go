@@ -1,0 +1,68 @@
+package capture
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// heartbeatPrefix begins the prefix of our own messages; the slot's name follows, as several
+	// captures may read one database.
+	heartbeatPrefix = "sluice_heartbeat:"
+	// heartbeatEvery bounds how old the newest commit can be when nothing is wrong.
+	heartbeatEvery = time.Second
+	// slotEvery is in heartbeats: the slot's figures move slowly.
+	slotEvery = 5
+	// askTimeout bounds one question to the source.
+	askTimeout = 5 * time.Second
+)
+
+// beat writes a heartbeat every second, a logical message that travels the whole path, and keeps the
+// figures. Its faults are told and do not end the session: the stream may well go on.
+func (c *Capture) beat(ctx context.Context) error {
+	every := time.NewTicker(heartbeatEvery)
+	defer every.Stop()
+	var troubled bool
+	for n := 0; ; n++ {
+		err := c.pulse(ctx, n%slotEvery == 0)
+		if err != nil && !troubled && ctx.Err() == nil {
+			c.log.Warn("cannot write the heartbeat or look at the slot; lag will seem to grow", "error", err)
+		}
+		troubled = err != nil
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (c *Capture) pulse(ctx context.Context, lookAtSlot bool) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	c.figures()
+	if !c.source.standby {
+		const q = `SELECT pg_logical_emit_message(true, $1, '')`
+		if _, err := c.source.pool.Exec(ctx, q, heartbeatPrefix+c.cfg.Slot); err != nil {
+			return err
+		}
+	}
+	if !lookAtSlot {
+		return nil
+	}
+	info, err := c.source.slot(ctx, c.cfg.Slot)
+	if err == nil {
+		c.noteSlot(info)
+	}
+	return err
+}
+
+// figures brings the gauges up to date.
+func (c *Capture) figures() {
+	s := c.Status()
+	c.metrics.confirmed.Set(float64(s.ConfirmedLSN))
+	c.metrics.durable.Set(float64(s.DurableLSN))
+	if s.LagSeconds != nil {
+		c.metrics.lag.Set(*s.LagSeconds)
+	}
+}

@@ -1,0 +1,84 @@
+package capture
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/schemas"
+)
+
+// ledgerKey is the journal's key of the ledger.
+const ledgerKey = "snapshot"
+
+// ledger says what the published records rest on: from which slot of which cluster, and whether the
+// rows that were there at first are among them.
+type ledger struct {
+	Slot string     `json:"slot"`
+	LSN  change.LSN `json:"lsn"` // the snapshot's, where the stream begins
+	Done bool       `json:"done"`
+	// Tables are those of the snapshot.
+	Tables []string `json:"tables"`
+	system
+}
+
+func (c *Capture) readLedger() (l ledger, err error) {
+	b, ok := c.down.Get(ledgerKey)
+	if !ok {
+		return l, nil
+	}
+	if err := json.Unmarshal(b, &l); err != nil {
+		return l, fmt.Errorf("cannot read the ledger in topic %s: %w; capture does not know what Kafka holds and goes no further", schemas.StateTopic(c.cfg.Name), err)
+	}
+	return l, nil
+}
+
+func (c *Capture) ledgerOf(le *lease) ledger {
+	l := ledger{Slot: c.cfg.Slot, LSN: le.stream.floor, Done: true, system: le.system}
+	for _, t := range c.tables {
+		l.Tables = append(l.Tables, t.QualifiedName())
+	}
+	return l
+}
+
+func (c *Capture) writeLedger(ctx context.Context, l ledger) error {
+	b, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	if err := c.down.Put(ctx, ledgerKey, b); err != nil {
+		return fatal(fmt.Errorf("cannot write the ledger to topic %s: %w", schemas.StateTopic(c.cfg.Name), err))
+	}
+	return nil
+}
+
+// continuity compares what the records rest on with what is there now. exists says that our slot is.
+func (c *Capture) continuity(l ledger, now system, exists bool) error {
+	if !l.Done {
+		return nil
+	}
+	switch {
+	case l.ID != now.ID:
+		return c.gap(fmt.Sprintf("the source is another cluster now (system identifier %s, before %s): restored, upgraded or a wrong source.dsn", now.ID, l.ID), c.down.Durable())
+	case l.Slot != c.cfg.Slot:
+		return c.gap(fmt.Sprintf("source.slot is %s now, what Kafka holds came from slot %s", c.cfg.Slot, l.Slot), c.down.Durable())
+	case !exists:
+		return c.gap("the slot is gone: dropped, or left behind by a failover or a restored backup", c.down.Durable())
+	}
+	if l.Timeline != now.Timeline {
+		c.log.Warn("the source is on another timeline than at the snapshot; the slot is there, so that the log goes on", "timeline", now.Timeline, "before", l.Timeline)
+	}
+	return nil
+}
+
+// gap states a loss of continuity and what can be done (G10). Nothing is repaired by itself, as
+// changes between the two positions are gone from the log, deletes among them.
+func (c *Capture) gap(reason string, last change.LSN) error {
+	return fmt.Errorf("cannot go on from slot %s on %s: %s. The last position that Kafka is known to hold whole is %s: "+
+		"changes committed after it may be lost, deletes among them, and nothing was skipped or confirmed. "+
+		"Choose: if the slot still exists elsewhere, correct source.dsn or source.slot; "+
+		"or run sluice teardown and set source.name to a new name, for a complete new snapshot into new topics; "+
+		"or run sluice teardown and delete the topic %s, for a new snapshot into the same topics, in which rows that were deleted meanwhile stay",
+		c.cfg.Slot, c.source.where, reason, last, schemas.StateTopic(c.cfg.Name))
+}

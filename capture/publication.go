@@ -1,0 +1,116 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// publicationOptions are what our publication is made with.
+const publicationOptions = `publish = 'insert, update, delete, truncate', publish_via_partition_root = true`
+
+// publication is what the catalogue says of ours.
+type publication struct {
+	All, Complete, ViaRoot bool
+	Tables                 []uint32
+	Narrowed               bool // by row filters or column lists
+}
+
+// publication gives what is there; nil when there is none.
+func (s *source) publication(ctx context.Context, name string) (*publication, error) {
+	narrowed := "false"
+	if s.version >= 150000 {
+		narrowed = "coalesce(bool_or(r.prqual IS NOT NULL OR r.prattrs IS NOT NULL), false)"
+	}
+	q := `
+		SELECT p.puballtables, p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.pubviaroot,
+			coalesce(array_agg(r.prrelid::oid) FILTER (WHERE r.prrelid IS NOT NULL), '{}'), ` + narrowed + `
+		FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
+		WHERE p.pubname = $1 GROUP BY p.oid, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot`
+	var p publication
+	err := s.pool.QueryRow(ctx, q, name).Scan(&p.All, &p.Complete, &p.ViaRoot, &p.Tables, &p.Narrowed)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask %s for publication %s: %w", s.where, name, err)
+	}
+	return &p, nil
+}
+
+// ensurePublication makes the publication hold exactly the tables. It must precede the slot: what
+// was committed before a table was published cannot be decoded for it.
+func (s *source) ensurePublication(ctx context.Context, name string, tables []relation) error {
+	p, err := s.publication(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, statement := range publicationSQL(name, p, tables) {
+		if _, err := s.pool.Exec(ctx, statement); err != nil {
+			return s.publicationError(err, name, statement)
+		}
+	}
+	if p != nil && p.All {
+		return fatal(fmt.Errorf("cannot use publication %s: it is FOR ALL TABLES and would bring changes that source.tables does not name; "+
+			"set source.publication to another name, or DROP PUBLICATION %s and let capture create it", name, quote(name)))
+	}
+	return nil
+}
+
+// publicationSQL gives the statements that make the publication match; none when it does.
+func publicationSQL(name string, p *publication, tables []relation) []string {
+	if p == nil {
+		return []string{"CREATE PUBLICATION " + quote(name) + " FOR TABLE " + tableList(tables) + " WITH (" + publicationOptions + ")"}
+	}
+	if p.All {
+		return nil
+	}
+	var statements []string
+	if !p.Complete || !p.ViaRoot {
+		statements = append(statements, "ALTER PUBLICATION "+quote(name)+" SET ("+publicationOptions+")")
+	}
+	if p.Narrowed || !slices.Equal(slices.Sorted(slices.Values(p.Tables)), oids(tables)) {
+		statements = append(statements, "ALTER PUBLICATION "+quote(name)+" SET TABLE "+tableList(tables))
+	}
+	return statements
+}
+
+func oids(tables []relation) []uint32 {
+	var out []uint32
+	for _, t := range tables {
+		out = append(out, t.OID)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// tableList names tables without those that inherit from them, which are tables of their own.
+func tableList(tables []relation) string {
+	var names []string
+	for i := range tables {
+		names = append(names, only(&tables[i])+tables[i].sql())
+	}
+	return strings.Join(names, ", ")
+}
+
+func only(r *relation) string {
+	if r.Kind == "p" {
+		return "" // its partitions are its rows
+	}
+	return "ONLY "
+}
+
+func (s *source) publicationError(err error, name, statement string) error {
+	if sqlState(err) == stateNoPrivilege {
+		return fatal(fmt.Errorf("cannot set up publication %s as %s: %w; either GRANT CREATE ON DATABASE %s TO %s and make it owner of the tables, "+
+			"or let their owner run: %s", name, s.user, err, quote(s.database), quote(s.user), statement))
+	}
+	if s.standby {
+		return fatal(fmt.Errorf("cannot set up publication %s on %s, a standby: run on the primary: %s", name, s.where, statement))
+	}
+	return fmt.Errorf("cannot set up publication %s (%s): %w", name, statement, err)
+}

@@ -1,0 +1,261 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// recorder is a Downstream in memory. It outlives captures, as a topic does: what was published whole
+// is durable, and is dropped silently when it comes again after an opening.
+type recorder struct {
+	t     testing.TB
+	types *pgtype.Map
+
+	mu      sync.Mutex
+	groups  []group
+	open    *group
+	last    change.Position // of the last call of this opening
+	base    change.LSN      // durable at the opening: groups up to here are dropped
+	durable change.LSN
+	journal map[string][]byte
+	tables  map[string]*change.Table
+	changed chan struct{} // closed and replaced at each change
+	opened  int
+	failure error
+	stall   chan struct{} // Publish waits while it is not nil and open
+	lazy    bool          // durable does not follow by itself
+}
+
+// group is a published group: its changes as text.
+type group struct {
+	change.Group
+	changes   []string
+	positions []change.Position
+}
+
+func newRecorder(t testing.TB) *recorder {
+	return &recorder{
+		t: t, types: pgtype.NewMap(), journal: map[string][]byte{}, tables: map[string]*change.Table{}, changed: make(chan struct{}),
+	}
+}
+
+// Open is capture's Open: it ends what an earlier capture left half.
+func (r *recorder) Open(_ context.Context, tables []*change.Table) (Downstream, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.opened++
+	r.open, r.last = nil, change.Position{}
+	r.base = r.durable
+	for _, t := range tables {
+		r.tables[t.QualifiedName()] = t
+	}
+	return r, nil
+}
+
+func (r *recorder) Publish(ctx context.Context, g *change.Group, c *change.Change) error {
+	r.mu.Lock()
+	stall := r.stall
+	r.mu.Unlock()
+	if stall != nil {
+		select {
+		case <-stall:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failure != nil {
+		return r.failure
+	}
+	if g.Commit < r.base {
+		return nil
+	}
+	r.check(g, c)
+	if r.open == nil {
+		r.open = &group{Group: *g}
+	}
+	if c != nil {
+		r.open.changes = append(r.open.changes, r.text(c))
+		r.open.positions = append(r.open.positions, change.Position{Commit: g.Commit, Ordinal: c.Ordinal})
+		return nil
+	}
+	r.open.Group = *g
+	r.groups = append(r.groups, *r.open)
+	r.open = nil
+	if !r.lazy {
+		r.durable = g.End
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
+	return nil
+}
+
+// check holds capture to the Publisher's contract.
+func (r *recorder) check(g *change.Group, c *change.Change) {
+	if r.open != nil && r.open.Commit != g.Commit {
+		r.t.Errorf("group %s began while %s was open", g.Commit, r.open.Commit)
+	}
+	if (c == nil) != (g.End != 0) {
+		r.t.Errorf("group %s: End is %s and the change %v", g.Commit, g.End, c != nil)
+	}
+	p := change.Position{Commit: g.Commit}
+	if c != nil {
+		p.Ordinal = c.Ordinal
+		if p.Compare(r.last) <= 0 {
+			r.t.Errorf("position %s came after %s", p, r.last)
+		}
+	} else if g.Commit < r.last.Commit {
+		r.t.Errorf("end of %s came after %s", g.Commit, r.last)
+	}
+	if c != nil || g.Commit > r.last.Commit {
+		r.last = p
+	}
+}
+
+func (r *recorder) Flush() {}
+
+func (r *recorder) Durable() change.LSN {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.durable
+}
+
+func (r *recorder) Get(key string) ([]byte, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v, ok := r.journal[key]
+	return v, ok
+}
+
+func (r *recorder) Put(_ context.Context, key string, value []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.journal[key] = value
+	return nil
+}
+
+func (r *recorder) Close() error { return nil }
+
+// text writes a change as "op table before -> after", values as their Go form whatever their format.
+func (r *recorder) text(c *change.Change) string {
+	if c.Op == change.Message {
+		return fmt.Sprintf("m %s=%s", c.Prefix, c.Content)
+	}
+	r.tables[c.Table.QualifiedName()] = c.Table
+	s := c.Op.String() + " " + c.Table.Name
+	for _, part := range []struct {
+		name string
+		row  change.Row
+	}{{"before", c.Before}, {"after", c.After}, {"other", r.keyOnly(c)}} {
+		if part.row != nil {
+			s += " " + part.name + r.rowText(c.Table, part.row)
+		}
+	}
+	return s
+}
+
+func (r *recorder) keyOnly(c *change.Change) change.Row {
+	if c.OtherKey == nil {
+		return nil
+	}
+	out := make(change.Row, len(c.OtherKey))
+	for _, k := range c.Table.Key {
+		out[k] = c.OtherKey[k]
+	}
+	return out
+}
+
+func (r *recorder) rowText(t *change.Table, row change.Row) string {
+	var cells []string
+	for i, v := range row {
+		if v.Format != change.Absent {
+			cells = append(cells, t.Columns[i].Name+":"+r.value(t.Columns[i].Type.OID, v))
+		}
+	}
+	return "(" + strings.Join(cells, " ") + ")"
+}
+
+func (r *recorder) value(oid uint32, v change.Value) string {
+	switch v.Format {
+	case change.Null:
+		return "null"
+	case change.Unchanged:
+		return "unchanged"
+	}
+	format := int16(pgtype.TextFormatCode)
+	if v.Format == change.Binary {
+		format = pgtype.BinaryFormatCode
+	}
+	typ, ok := r.types.TypeForOID(oid)
+	if !ok {
+		return string(v.Data)
+	}
+	x, err := typ.Codec.DecodeDatabaseSQLValue(r.types, oid, format, v.Data)
+	if err != nil {
+		r.t.Errorf("type %d: %v", oid, err)
+	}
+	if s := fmt.Sprint(x); len(s) > 40 {
+		return fmt.Sprintf("%s…%d", s[:8], len(s))
+	} else {
+		return s
+	}
+}
+
+// await gives all changes once there are at least n, heartbeats left out.
+func (r *recorder) await(n int) []string {
+	r.t.Helper()
+	return r.awaitThat(func(all []string) bool { return len(all) >= n })
+}
+
+func (r *recorder) awaitThat(done func([]string) bool) []string {
+	r.t.Helper()
+	ctx, cancel := within()
+	defer cancel()
+	for {
+		r.mu.Lock()
+		var all []string
+		for _, g := range r.groups {
+			all = append(all, g.changes...)
+		}
+		changed := r.changed
+		r.mu.Unlock()
+		if done(all) {
+			return all
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			r.t.Fatalf("gave up waiting; there are %d changes: %q", len(all), all[max(0, len(all)-5):])
+		}
+	}
+}
+
+func (r *recorder) awaitHeartbeats(n int) {
+	r.t.Helper()
+	r.awaitThat(func([]string) bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		beats := 0
+		for _, g := range r.groups {
+			if g.Heartbeat {
+				beats++
+			}
+		}
+		return beats >= n
+	})
+}
+
+func (r *recorder) journalCopy() map[string][]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.journal)
+}

@@ -1,0 +1,115 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// dialTimeout leaves room for a log line about an unreachable server within 5 s of the start.
+const dialTimeout = 4 * time.Second
+
+// poolSize is for the catalogue, the heartbeat, the snapshot and the lock of a slot's creation.
+const poolSize = 4
+
+// source is the server on its ordinary connections.
+type source struct {
+	pool  *pgxpool.Pool
+	where string // host:port/database, for people
+
+	database string
+	user     string
+	version  int  // server_version_num
+	standby  bool // in recovery: nothing can be written, the heartbeat neither
+}
+
+// openSource connects and asks who the server is. It tries once.
+func openSource(ctx context.Context, cfg Config) (*source, error) {
+	pc, err := pgxpool.ParseConfig(cfg.DSN)
+	if err != nil {
+		return nil, fatal(fmt.Errorf("cannot read source.dsn: %w", err))
+	}
+	prepare(&pc.ConnConfig.Config)
+	pc.MaxConns, pc.MinConns = poolSize, 0
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return nil, fmt.Errorf("cannot set up connections to %s: %w", address(&pc.ConnConfig.Config), err)
+	}
+	s := &source{pool: pool, where: address(&pc.ConnConfig.Config)}
+	if err := s.identify(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("cannot connect to the source %s: %w", s.where, err)
+	}
+	return s, nil
+}
+
+func (s *source) identify(ctx context.Context) error {
+	const q = `SELECT current_database(), current_user, current_setting('server_version_num')::int, pg_is_in_recovery()`
+	return s.pool.QueryRow(ctx, q).Scan(&s.database, &s.user, &s.version, &s.standby)
+}
+
+func (s *source) close() { s.pool.Close() }
+
+// prepare sets what every connection to the source has in common.
+func prepare(c *pgconn.Config) {
+	if c.ConnectTimeout == 0 || c.ConnectTimeout > dialTimeout {
+		c.ConnectTimeout = dialTimeout
+	}
+	maps.Copy(c.RuntimeParams, change.SessionSettings)
+	c.RuntimeParams["application_name"] = "sluice"
+	// Limits that are meant for people and applications would cut a snapshot short.
+	c.RuntimeParams["statement_timeout"] = "0"
+	c.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+}
+
+func address(c *pgconn.Config) string {
+	return net.JoinHostPort(c.Host, strconv.Itoa(int(c.Port))) + "/" + c.Database
+}
+
+// quote makes an SQL identifier of a name.
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+// quoteTable makes schema.table of two names.
+func quoteTable(schema, name string) string { return pgx.Identifier{schema, name}.Sanitize() }
+
+// slotInfo is what pg_replication_slots says of ours.
+type slotInfo struct {
+	Exists    bool
+	Active    bool
+	PID       int
+	Plugin    string
+	Database  string
+	Status    string // wal_status: reserved, extended, unreserved, lost
+	Confirmed change.LSN
+	Bytes     int64 // of log that it holds back
+	Safe      int64 // of log that can be written before it is lost; -1 when unlimited
+}
+
+func (s *source) slot(ctx context.Context, name string) (slotInfo, error) {
+	const q = `
+		SELECT active, coalesce(active_pid, 0), coalesce(plugin, ''), coalesce(database, ''), coalesce(wal_status, 'lost'),
+			coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(safe_wal_size, -1),
+			coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint
+		FROM pg_replication_slots WHERE slot_name = $1`
+	i := slotInfo{Exists: true}
+	var confirmed string
+	err := s.pool.QueryRow(ctx, q, name).Scan(&i.Active, &i.PID, &i.Plugin, &i.Database, &i.Status, &confirmed, &i.Safe, &i.Bytes)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return slotInfo{}, nil
+	}
+	if err != nil {
+		return slotInfo{}, fmt.Errorf("cannot ask %s for slot %s: %w", s.where, name, err)
+	}
+	i.Confirmed, err = change.ParseLSN(confirmed)
+	return i, err
+}

@@ -1,0 +1,173 @@
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sluicecdc/sluice/capture/pgoutput"
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// relation is a row of pg_class that source.tables may mean.
+type relation struct {
+	OID         uint32
+	Schema      string
+	Name        string
+	Kind        string // relkind
+	Identity    string // relreplident
+	Partition   bool
+	Persistence string // relpersistence
+	HasIdentity bool   // an index that serves as the replica identity, or identity full
+	Owned       bool   // by the role we log in as, itself or through another
+	Readable    bool
+	SchemaUsage bool
+	Bare        int64 // partitions that have no identity although it has
+}
+
+func (r *relation) sql() string { return quoteTable(r.Schema, r.Name) }
+
+// relations lists what could be captured, and what a name might be mistaken for.
+func (s *source) relations(ctx context.Context) ([]relation, error) {
+	const q = `
+		SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relreplident::text, c.relispartition, c.relpersistence::text,
+			CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false ELSE EXISTS (
+				SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
+				AND CASE c.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE i.indisreplident END) END,
+			pg_has_role(c.relowner, 'USAGE'), has_table_privilege(c.oid, 'SELECT'), has_schema_privilege(n.oid, 'USAGE'),
+			CASE WHEN c.relkind = 'p' THEN (
+				SELECT count(*) FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
+				WHERE p.isleaf AND (l.relreplident = 'n' OR l.relreplident IN ('d', 'i') AND NOT EXISTS (
+					SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid
+					AND CASE l.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE i.indisreplident END)))
+			ELSE 0 END
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+		ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
+	rows, err := s.pool.Query(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the tables of %s: %w", s.where, err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[relation])
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the tables of %s: %w", s.where, err)
+	}
+	return all, nil
+}
+
+// choose gives the relations that the configuration means, each once, in the order of their names.
+func choose(all []relation, patterns []string) ([]relation, error) {
+	wanted := map[uint32]bool{}
+	var problems []error
+	for _, text := range patterns {
+		p, err := change.ParsePattern(text)
+		if err != nil {
+			return nil, err
+		}
+		problems = append(problems, match(all, p, text, wanted))
+	}
+	var chosen []relation
+	for _, r := range all {
+		if wanted[r.OID] {
+			chosen = append(chosen, r)
+		}
+	}
+	return chosen, errors.Join(problems...)
+}
+
+// match marks what a pattern means. A name must fit something that can be captured; a pattern with *
+// passes over what cannot.
+func match(all []relation, p change.Pattern, text string, wanted map[uint32]bool) error {
+	_, _, exact := p.Exact()
+	found := false
+	for i := range all {
+		r := &all[i]
+		if !p.Match(r.Schema, r.Name) {
+			continue
+		}
+		problem := r.unusable()
+		if exact && problem != "" {
+			return fmt.Errorf("source.tables: %s %s", text, problem)
+		}
+		if problem == "" {
+			wanted[r.OID], found = true, true
+		}
+	}
+	if found {
+		return nil
+	}
+	if exact {
+		return fmt.Errorf("source.tables: there is no table %s in the database", text)
+	}
+	return fmt.Errorf("source.tables: no table fits %s", text)
+}
+
+// unusable says why a relation has no changes to capture; empty when it has.
+func (r *relation) unusable() string {
+	switch {
+	case r.Kind == "v", r.Kind == "m":
+		return "is a view: the log holds changes of tables only; name the tables it reads"
+	case r.Kind == "f":
+		return "is a foreign table: its changes are in the log of the server that holds it"
+	case r.Partition:
+		return "is a partition: name the partitioned table, changes of its partitions come under its name"
+	case r.Persistence == "u":
+		return "is unlogged, its changes are not in the log: ALTER TABLE " + r.sql() + " SET LOGGED"
+	case r.Persistence == "t":
+		return "is temporary"
+	}
+	return ""
+}
+
+// identityFix gives the statement that lets a table without a usable replica identity be captured.
+// Without it a publication would make the application's own UPDATE and DELETE fail.
+func (r *relation) identityFix() string {
+	if r.HasIdentity && r.Bare == 0 {
+		return ""
+	}
+	fix := "ALTER TABLE " + r.sql() + " REPLICA IDENTITY FULL"
+	if r.Kind == "p" && r.Bare > 0 {
+		return fix + "; and the same for each of its partitions"
+	}
+	return fix
+}
+
+// checkIdentities refuses tables whose UPDATE and DELETE a publication would break.
+func checkIdentities(tables []relation) error {
+	var bad []string
+	for i := range tables {
+		if fix := tables[i].identityFix(); fix != "" {
+			bad = append(bad, fix)
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return fatal(fmt.Errorf("cannot capture tables without a usable replica identity: publishing them would make the application's own UPDATE and DELETE fail. "+
+		"Add a primary key, or run (the log then holds whole old rows): %s", strings.Join(bad, "; ")))
+}
+
+// shapeOf reads a table's present columns in the form of a Relation message, so that what stands in
+// the catalogue and what comes with the stream are described by the same code.
+func (s *source) shapeOf(ctx context.Context, r *relation) (*pgoutput.Relation, error) {
+	const q = `
+		SELECT a.attname, a.atttypid, a.atttypmod, $2 = 'f' OR EXISTS (
+			SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND a.attnum = ANY (i.indkey) AND i.indisvalid
+			AND CASE $2 WHEN 'd' THEN i.indisprimary AND i.indimmediate WHEN 'i' THEN i.indisreplident ELSE false END)
+		FROM pg_attribute a
+		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+		ORDER BY a.attnum`
+	rows, err := s.pool.Query(ctx, q, r.OID, r.Identity)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the columns of %s: %w", r.sql(), err)
+	}
+	m := &pgoutput.Relation{OID: r.OID, Schema: r.Schema, Name: r.Name, Identity: change.Identity(r.Identity[0])}
+	m.Columns, err = pgx.CollectRows(rows, pgx.RowToStructByPos[pgoutput.RelationColumn])
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the columns of %s: %w", r.sql(), err)
+	}
+	return m, nil
+}
