@@ -71,7 +71,7 @@ function fill(dl, pairs) {
 }
 
 function showPath(s, capture, sinks) {
-  const slot = obj(capture.slot), here = s.capture !== undefined;
+  const slot = obj(capture.slot), here = s.capture != null;
   const flows = here ? capture.state === "streaming" || capture.state === "snapshot" : Object.keys(sinks).length > 0;
   fill($("postgres").querySelector("dl"), [
     ["held for the slot", bytes(slot.wal_bytes), "figure"],
@@ -100,7 +100,7 @@ function showTable(capture, sinks) {
     if (k.reason) state.append(node("span", str(k.reason), "reason"));
     if (k.complete === false) state.append(node("span", "first snapshot under way", "reason quiet"));
     row.append(node("td", name), state, node("td", seconds(k.lag_seconds)), node("td", str(k.applied_lsn)),
-      node("td", distance(k.applied_lsn, capture.durable_lsn)), node("td", moment(k.applied_time)),
+      node("td", distance(k.applied_lsn, capture.durable_lsn)), node("td", moment(k.applied_time), "moment"),
       node("td", str(k.parked), num(k.parked) > 0 ? "bad" : ""));
     return row;
   }));
@@ -113,11 +113,10 @@ function remember(name, lag) {
   history.set(name, list);
 }
 
-// step rounds a top of the scale up to 1, 2 or 5 times a power of ten.
-function step(v) {
-  const p = Math.pow(10, Math.floor(Math.log10(v)));
-  return [1, 2, 5, 10].find((m) => m * p >= v) * p;
-}
+// The scale is logarithmic, from 1 ms up to a power of ten: a sink that is hours behind and one that
+// is milliseconds behind both show how they move.
+const floor = 0.001;
+const decades = (v) => Math.log10(Math.max(v, floor) / floor);
 
 function svg(tag, attributes) {
   const e = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -127,11 +126,11 @@ function svg(tag, attributes) {
 
 function showChart() {
   const all = [...history.values()].flat();
-  const top = step(Math.max(0.01, ...all.map((p) => p[1])));
+  const top = Math.max(2, Math.ceil(decades(Math.max(floor, ...all.map((p) => p[1]))))); // in decades above the floor
   const end = Date.now(), start = Math.min(end - 60000, ...all.map((p) => p[0]));
-  const x = (t) => (900 * (t - start) / (end - start)).toFixed(1), y = (v) => (175 - 165 * v / top).toFixed(1);
-  const lines = [0, 0.5, 1].map((f) => svg("line", { class: "grid", x1: 0, x2: 900, y1: y(f * top), y2: y(f * top) }));
-  const legend = [node("span", "top of the scale " + seconds(top), "quiet")];
+  const x = (t) => (900 * (t - start) / (end - start)).toFixed(1), y = (v) => (175 - 165 * decades(v) / top).toFixed(1);
+  const lines = Array.from({ length: top + 1 }, (_, d) => y(floor * 10 ** d)).map((at) => svg("line", { class: "grid", x1: 0, x2: 900, y1: at, y2: at }));
+  const legend = [node("span", "lines at 1 ms and each ten times more, up to " + seconds(floor * 10 ** top), "quiet")];
   [...history.entries()].forEach(([name, points], i) => {
     const key = "k" + i % 6, item = node("span");
     lines.push(svg("polyline", { class: "curve " + key, points: points.map((p) => x(p[0]) + "," + y(p[1])).join(" ") }));
@@ -150,7 +149,7 @@ function verdict(text, cls) {
 
 function judge(s, capture, sinks, ready) {
   const parts = Object.keys(sinks).map((name) => ["sink " + name, obj(sinks[name])]);
-  if (s.capture !== undefined) parts.unshift(["capture", capture]);
+  if (s.capture != null) parts.unshift(["capture", capture]);
   const worst = ["bad", "wait"].map((t) => parts.find(([, p]) => tone(p.state) === t)).find(Boolean);
   if (worst) return verdict(worst[0] + ": " + str(worst[1].state) + (worst[1].reason ? ", " + worst[1].reason : ""), tone(worst[1].state));
   if (ready) return verdict("not ready: " + ready, "wait");
@@ -162,7 +161,7 @@ function show(status, ready) {
   $("source").textContent = s.source ? str(s.source) : "";
   showPath(s, capture, sinks);
   showTable(capture, sinks);
-  if (s.capture !== undefined) remember("capture", capture.lag_seconds);
+  if (s.capture != null) remember("capture", capture.lag_seconds);
   for (const name of Object.keys(sinks).sort()) remember("sink " + name, obj(sinks[name]).lag_seconds);
   showChart();
   judge(s, capture, sinks, ready);
