@@ -86,8 +86,8 @@ func fill(ctx context.Context, cache *maven.Cache, file maven.File, dir string) 
 	return nil
 }
 
-// Find gives an installation that this machine has already: in PATH, or where distributions put
-// them. The newest wins for Any.
+// Find gives an installation that this machine has already: the one in PATH, else the newest where
+// distributions put them.
 func Find(version int) (Installation, error) {
 	for _, bin := range folders() {
 		v, err := majorVersion(bin)
@@ -98,7 +98,7 @@ func Find(version int) (Installation, error) {
 	return Installation{}, ErrAbsent
 }
 
-// folders lists places to look at, the most specific first and newer versions before older ones.
+// folders lists places to look at: PATH first, then newer versions before older ones.
 func folders() []string {
 	var dirs []string
 	if path, err := exec.LookPath("postgres"); err == nil {
