@@ -5,16 +5,23 @@ package config
 
 import (
 	"time"
+
+	"github.com/sluicecdc/sluice/capture"
+	"github.com/sluicecdc/sluice/internal/console"
+	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas/registry"
+	"github.com/sluicecdc/sluice/sink"
+	"github.com/sluicecdc/sluice/sink/postgres"
 )
 
 // Config is the whole file.
 type Config struct {
-	Source  sourceSection          `yaml:"source"`
-	Kafka   kafkaSection           `yaml:"kafka"`
-	Schemas schemasSection         `yaml:"schemas"`
-	Sinks   map[string]sinkSection `yaml:"sinks"`
-	Console consoleSection         `yaml:"console"`
-	// DataDir holds the embedded broker and registry, and what is spooled.
+	Source  capture.Config  `yaml:"source"`
+	Kafka   kafka.Config    `yaml:"kafka"`
+	Schemas registry.Config `yaml:"schemas"`
+	Sinks   map[string]Sink `yaml:"sinks"`
+	Console console.Config  `yaml:"console"`
+	// DataDir holds the embedded broker and registry.
 	DataDir string `yaml:"data_dir"`
 	// Memory is the budget of all queues and buffers of a process, in bytes.
 	Memory Size `yaml:"memory"`
@@ -22,16 +29,35 @@ type Config struct {
 	DrainTimeout time.Duration `yaml:"drain_timeout"`
 }
 
-// Default gives the settings that hold where the file says nothing. Those of the sections are set by
-// their owners.
+// Sink is one entry of "sinks": what all kinds share, and the keys of its own kind beside it.
+type Sink struct {
+	sink.Config `yaml:",inline"`
+	Postgres    postgres.Config `yaml:",inline"`
+}
+
+// TypePostgres is the kind of sink that there is.
+const TypePostgres = "postgres"
+
+// Default gives the settings that hold where the file says nothing.
 func Default() *Config {
 	return &Config{
+		Kafka:   kafka.DefaultConfig(),
+		Schemas: registry.Defaults(),
 		DataDir: "./sluice-data",
-		// 64 MiB of received log, 64 MiB of records not acknowledged, 64 MiB of fetched records and 64
-		// MiB of decoded batches in a process that does both sides.
+		// Room for a quarter each of log not yet decoded, records not yet acknowledged, records fetched
+		// ahead and batches decoded ahead, in a process that does both sides of Kafka.
 		Memory:       256 << 20,
 		DrainTimeout: 30 * time.Second,
 	}
 }
 
-func (c *Config) complete() {}
+// complete sets what follows from other settings.
+func (c *Config) complete() {
+	c.Source = c.Source.WithDefaults()
+	c.Console = c.Console.WithDefaults()
+	for name, s := range c.Sinks {
+		s.Name, s.Source = name, c.Source.Name
+		s.SetDefaults()
+		c.Sinks[name] = s
+	}
+}

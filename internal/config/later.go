@@ -15,7 +15,6 @@ var later = []struct {
 	{regexp.MustCompile(`^sinks\.[^.]+\.breaker$`), "the breaker on mass changes"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.cadence$`), "applying on a schedule"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.evolve$`), "choosing how schema changes are followed"},
-	{regexp.MustCompile(`^sinks\.[^.]+\.mode$`), "a choice of modes"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.tables\[\d+\]\.where$`), "filtering rows by an expression"},
 }
 

@@ -24,10 +24,19 @@ func (c *Config) faults() []fault {
 		if !sinkName.MatchString(name) {
 			all = append(all, fault{"sinks." + name, fmt.Sprintf("sinks: %q is not a name for a sink: want letters, digits, _ and -", name)})
 		}
-		section("sinks."+name, c.Sinks[name].Validate())
+		s := c.Sinks[name]
+		section("sinks."+name, s.validate())
 	}
 	section("console", c.Console.Validate())
-	return append(all, c.ownFaults()...)
+	return slices.Concat(all, c.ownFaults(), c.crossFaults())
+}
+
+// validate checks an entry by the rules of all sinks and those of its kind.
+func (s *Sink) validate() error {
+	if s.Type != "" && s.Type != TypePostgres {
+		return fmt.Errorf("type: %q is not a kind of sink: there is %s", s.Type, TypePostgres)
+	}
+	return errors.Join(s.Config.Validate(), s.Postgres.Validate())
 }
 
 // sinkName keeps the names usable in topics, groups, metrics and on the command line.
@@ -68,11 +77,12 @@ func sectionFaults(section string, err error) []fault {
 	}
 	message := Redact(err.Error())
 	key := leadingPath.FindString(message)
-	if key == section || strings.HasPrefix(key, section+".") || strings.HasPrefix(key, section+"[") {
+	switch {
+	case key == section || strings.HasPrefix(key, section+"."):
 		return []fault{{key, message}}
+	case strings.HasPrefix(message[len(key):], ":"):
+		return []fault{{join(section, key), section + "." + message}}
+	default:
+		return []fault{{section, section + ": " + message}}
 	}
-	return []fault{{join(section, key), section + "." + message}}
 }
-
-// ErrNoSink says that a command needs a sink and the file has none.
-var ErrNoSink = errors.New("the configuration has no sinks")

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// crossFaults are the rules that span sections; their messages name both settings.
+func (c *Config) crossFaults() []fault {
+	return slices.Concat(c.uncovered(), c.sharedTables())
+}
+
+// uncovered finds sinks that read a table which nobody captures: they would wait for ever.
+func (c *Config) uncovered() []fault {
+	patterns, ok := c.patterns()
+	if !ok {
+		return nil // said already
+	}
+	var all []fault
+	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
+		for i, t := range c.Sinks[name].Tables {
+			schema, table, err := change.ParseName(t.From)
+			covered := slices.ContainsFunc(patterns, func(p change.Pattern) bool { return p.Match(schema, table) })
+			if err == nil && !covered {
+				path := fmt.Sprintf("sinks.%s.tables[%d].from", name, i)
+				all = append(all, fault{path, fmt.Sprintf("%s: %s is not among source.tables (%s): nobody would capture it",
+					path, t.From, strings.Join(c.Source.Tables, ", "))})
+			}
+		}
+	}
+	return all
+}
+
+func (c *Config) patterns() (all []change.Pattern, ok bool) {
+	for _, text := range c.Source.Tables {
+		p, err := change.ParsePattern(text)
+		if err != nil {
+			return nil, false
+		}
+		all = append(all, p)
+	}
+	return all, len(all) > 0
+}
+
+// sharedTables finds two sinks that write the same table of the same destination: rows of one would
+// overwrite those of the other.
+func (c *Config) sharedTables() []fault {
+	type place struct{ dsn, table string }
+	first := map[place]string{}
+	var all []fault
+	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
+		s := c.Sinks[name]
+		for i, t := range s.Tables {
+			schema, table, err := change.ParseName(t.To)
+			if err != nil || s.Postgres.DSN == "" {
+				continue
+			}
+			at := place{s.Postgres.DSN, change.FormatName(schema, table)}
+			path := fmt.Sprintf("sinks.%s.tables[%d]", name, i)
+			if other, taken := first[at]; taken && !strings.HasPrefix(other, "sinks."+name+".") {
+				all = append(all, fault{path, fmt.Sprintf("%s: %s at this destination is written by %s already: two sinks cannot share a table", path, at.table, other)})
+				continue
+			}
+			first[at] = path
+		}
+	}
+	return all
+}
