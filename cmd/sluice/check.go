@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/sluicecdc/sluice/capture"
+	"github.com/sluicecdc/sluice/internal/config"
+	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas/registry"
+)
+
+type checkCmd struct {
+	JSON bool `name:"json" help:"As JSON."`
+}
+
+// Help is shown by "sluice check --help".
+func (checkCmd) Help() string {
+	return "Changes nothing. Exits 0 when all is well, 3 when a fault was found; warnings do not count."
+}
+
+// The verdicts on one finding.
+const (
+	verdictOK      = "ok"
+	verdictWarning = "warning"
+	verdictFault   = "fault"
+)
+
+// finding is one thing that was looked at.
+type finding struct {
+	Part    string `json:"part"`
+	Verdict string `json:"verdict"`
+	What    string `json:"what"`
+	Fault   string `json:"fault,omitempty"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+// checkTime bounds the look at each part.
+const checkTime = 15 * time.Second
+
+// Run looks at every part and prints what it found.
+func (c *checkCmd) Run(a *app) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	var all []finding
+	for _, look := range checks(cfg) {
+		ctx, cancel := context.WithTimeout(a.ctx, checkTime)
+		found := look(ctx)
+		cancel()
+		all = append(all, found...)
+		if !c.JSON {
+			a.printFindings(found)
+		}
+	}
+	if c.JSON {
+		if err := json.NewEncoder(a.out).Encode(all); err != nil {
+			return fmt.Errorf("cannot print: %w", err)
+		}
+	}
+	for _, f := range all {
+		if f.Verdict == verdictFault {
+			return errBad
+		}
+	}
+	return nil
+}
+
+// checks gives one look for each part, in the order of the path.
+func checks(cfg *config.Config) []func(context.Context) []finding {
+	all := []func(context.Context) []finding{
+		func(ctx context.Context) []finding { return checkSource(ctx, cfg) },
+		func(ctx context.Context) []finding { return checkKafka(ctx, cfg) },
+		func(ctx context.Context) []finding { return checkRegistry(ctx, cfg) },
+	}
+	for _, name := range sinkNames(cfg) {
+		all = append(all, func(ctx context.Context) []finding { return checkSink(ctx, cfg.Sinks[name]) })
+	}
+	return all
+}
+
+func checkSource(ctx context.Context, cfg *config.Config) (all []finding) {
+	for _, f := range capture.Check(ctx, cfg.Source) {
+		all = append(all, finding{"source", verdictOf(f), f.What, "", f.Fix})
+	}
+	return all
+}
+
+func verdictOf(f capture.Finding) string {
+	switch {
+	case f.OK:
+		return verdictOK
+	case f.Warning:
+		return verdictWarning
+	default:
+		return verdictFault
+	}
+}
+
+func checkKafka(ctx context.Context, cfg *config.Config) []finding {
+	f := finding{Part: "kafka", Verdict: verdictOK, What: "the cluster answers"}
+	if cfg.Kafka.Brokers.Embedded() && !listens(ctx, cfg.Kafka.EmbeddedListen) {
+		f.What = "the embedded broker starts with capture, on " + cfg.Kafka.EmbeddedListen
+		return []finding{f}
+	}
+	client, err := kafka.Open(ctx, cfg.Kafka, slog.New(slog.DiscardHandler))
+	if err != nil {
+		f.Verdict, f.Fault, f.Fix = verdictFault, err.Error(), "correct the section kafka, or start the brokers"
+		return []finding{f}
+	}
+	defer client.Close()
+	return []finding{f}
+}
+
+func checkRegistry(ctx context.Context, cfg *config.Config) []finding {
+	f := finding{Part: "registry", Verdict: verdictOK, What: "the schema registry answers"}
+	if cfg.Schemas.IsEmbedded() && !listens(ctx, cfg.Schemas.EmbeddedListen) {
+		f.What = "the embedded registry starts with capture, on " + cfg.Schemas.EmbeddedListen
+		return []finding{f}
+	}
+	client, err := registry.New(cfg.Schemas, slog.New(slog.DiscardHandler))
+	if err == nil {
+		defer client.Close()
+		err = client.Ping(ctx)
+	}
+	if err != nil {
+		f.Verdict, f.Fault, f.Fix = verdictFault, err.Error(), "correct the section schemas, or start the registry"
+	}
+	return []finding{f}
+}
+
+func checkSink(ctx context.Context, s config.Sink) (all []finding) {
+	part := "sink " + s.Name
+	dest, err := newDestination(s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return []finding{{part, verdictFault, "the configuration", err.Error(), ""}}
+	}
+	for _, f := range dest.Check(ctx) {
+		verdict := verdictOK
+		if f.Fault != "" {
+			verdict = verdictFault
+		}
+		all = append(all, finding{part, verdict, f.What, f.Fault, f.Fix})
+	}
+	return all
+}
+
+// listens tells whether somebody takes connections at an address of this machine.
+func listens(ctx context.Context, address string) bool {
+	d := net.Dialer{Timeout: time.Second}
+	conn, err := d.DialContext(ctx, "tcp", reachable(address))
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
+}
+
+// marks stand before a finding, with the colour they have on a terminal.
+var marks = map[string]struct{ sign, colour string }{
+	verdictOK:      {"ok     ", "32"},
+	verdictWarning: {"warning", "33"},
+	verdictFault:   {"FAULT  ", "31"},
+}
+
+// printFindings prints a line for each finding and, below a fault, what fixes it.
+func (a *app) printFindings(all []finding) {
+	colour := a.colourful(a.out)
+	for _, f := range all {
+		mark := marks[f.Verdict]
+		text := mark.sign
+		if colour {
+			text = "\x1b[" + mark.colour + "m" + mark.sign + "\x1b[0m"
+		}
+		fmt.Fprintf(a.out, "%s  %s: %s%s\n", text, f.Part, f.What, because(config.Redact(f.Fault)))
+		printFix(a.out, f.Fix)
+	}
+}
+
+func printFix(w io.Writer, fix string) {
+	if fix != "" {
+		fmt.Fprintf(w, "         fix: %s\n", fix)
+	}
+}

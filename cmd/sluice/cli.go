@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/sluicecdc/sluice/internal/config"
+)
+
+// cli is the command line. The flags of the top may stand before or after the command.
+type cli struct {
+	Config    string `short:"c" default:"sluice.yml" placeholder:"FILE" help:"Configuration (default: sluice.yml)."`
+	LogFormat string `enum:"text,json" default:"text" placeholder:"FORM" help:"Form of the log on stderr: text or json."`
+	LogLevel  string `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"Least level to log: debug, info, warn or error."`
+
+	Demo     demoCmd     `cmd:"" help:"See it work on this machine, with a PostgreSQL of its own. Needs nothing."`
+	Check    checkCmd    `cmd:"" help:"Look at source, Kafka, registry and destinations; name each fault with its fix."`
+	Run      runCmd      `cmd:"" help:"Run capture and all sinks in one process."`
+	Capture  captureCmd  `cmd:"" help:"Read the source and write its changes to Kafka."`
+	Sink     sinkCmd     `cmd:"" help:"Apply topics to destinations: all sinks, or those named."`
+	Status   statusCmd   `cmd:"" help:"Show what the running processes do and how far behind they are."`
+	Tail     tailCmd     `cmd:"" help:"Print the records of a topic as JSON lines."`
+	Teardown teardownCmd `cmd:"" help:"Remove slot and publication from the source, and our tables from destinations."`
+	Settings configCmd   `cmd:"" name:"config" help:"Show the effective configuration, without secrets."`
+	Version  versionCmd  `cmd:"" help:"Show version, Go version and commit."`
+}
+
+// streams are the process's three.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// app is what every command gets.
+type app struct {
+	streams
+	ctx context.Context
+	cli *cli
+	env config.Env
+	// program is how the person called this program, for commands that are shown.
+	program string
+}
+
+const description = "One-way change data capture from PostgreSQL through Kafka to its destinations."
+
+// leave unwinds the parser when it wants the process to end, after printing help.
+type leave int
+
+// run parses the arguments, runs the command and gives the exit code. ctx ends when the process is
+// to stop gracefully.
+func run(ctx context.Context, args []string, std streams, env config.Env) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			l, ok := p.(leave)
+			if !ok {
+				panic(p)
+			}
+			code = int(l)
+		}
+	}()
+	a := &app{streams: std, ctx: ctx, cli: &cli{}, env: env, program: "sluice"}
+	parser, err := kong.New(a.cli,
+		kong.Name("sluice"), kong.Description(description),
+		kong.Writers(std.out, std.err), kong.Exit(func(code int) { panic(leave(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true}),
+	)
+	if err != nil {
+		return a.end(err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		return a.end(err)
+	}
+	return a.end(command.Run(a))
+}
+
+// end tells the error, unless the command has said all on stdout, and gives the exit code.
+func (a *app) end(err error) int {
+	code := exitCode(err)
+	var parse *kong.ParseError
+	switch {
+	case err == nil || errors.Is(err, errBad):
+	case errors.As(err, &parse):
+		fmt.Fprintf(a.err, "sluice: %v\nTry: sluice --help\n", err)
+	default:
+		fmt.Fprintf(a.err, "sluice: %v\n", err)
+	}
+	return code
+}
+
+// load reads the configuration.
+func (a *app) load() (*config.Config, error) { return config.Load(a.cli.Config, a.env) }

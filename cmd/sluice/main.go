@@ -1,0 +1,29 @@
+// Command sluice replicates a PostgreSQL database, one way and continuously, through Kafka to its
+// destinations. This package holds flags, environment, signals and the wiring of the components, and
+// nothing else does.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop()
+		// A second signal ends the process where it stands. Nothing is lost by that: whatever was not
+		// confirmed to the source or committed at a destination is done again at the next start.
+		<-signals
+		fmt.Fprintln(os.Stderr, "sluice: stopped at once by a second signal")
+		os.Exit(exitFailed)
+	}()
+	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}, os.LookupEnv))
+}

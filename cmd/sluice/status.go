@@ -1,0 +1,173 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+)
+
+type statusCmd struct {
+	Watch    bool          `short:"w" help:"Show it again and again until interrupted."`
+	Interval time.Duration `default:"1s" placeholder:"TIME" help:"How often --watch asks (default: 1s)."`
+	JSON     bool          `name:"json" help:"As JSON, one object a line with --watch."`
+}
+
+// Help is shown by "sluice status --help".
+func (statusCmd) Help() string {
+	return "Asks the processes that serve console.listen (capture, run) and console.sink_listen (sink) of the configuration."
+}
+
+// Run asks the processes and prints what they say. It fails when nobody answers.
+func (c *statusCmd) Run(a *app) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	if c.Interval < 100*time.Millisecond {
+		return usageError{fmt.Errorf("--interval %s: want at least 100ms", c.Interval)}
+	}
+	ask := func() overview {
+		return askAll(a.ctx, map[string]string{
+			"console.listen": cfg.Console.Listen, "console.sink_listen": cfg.Console.SinkListen,
+		})
+	}
+	if c.Watch {
+		return c.watch(a, ask)
+	}
+	o := ask()
+	if err := c.print(a.out, o); err != nil {
+		return err
+	}
+	if len(o.answered()) == 0 {
+		return errors.New("no process of this configuration answers on this machine: start one with sluice run, capture or sink")
+	}
+	return nil
+}
+
+func (c *statusCmd) watch(a *app, ask func() overview) error {
+	tick := time.NewTicker(c.Interval)
+	defer tick.Stop()
+	for {
+		o := ask()
+		if a.ctx.Err() != nil {
+			return nil
+		}
+		if !c.JSON && isTerminal(a.out) {
+			fmt.Fprint(a.out, "\x1b[H\x1b[2J") // home and clear
+		}
+		if err := c.print(a.out, o); err != nil {
+			return err
+		}
+		select {
+		case <-a.ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (c *statusCmd) print(w io.Writer, o overview) error {
+	if c.JSON {
+		return json.NewEncoder(w).Encode(o)
+	}
+	return o.table(w)
+}
+
+// overview is what the processes of one configuration say, by the key that names their address.
+type overview struct {
+	Time      time.Time         `json:"time"`
+	Processes map[string]answer `json:"processes"`
+}
+
+// answer is one process's, or why there is none.
+type answer struct {
+	Address string         `json:"address"`
+	Error   string         `json:"error,omitempty"`
+	Status  *processStatus `json:"status,omitempty"`
+}
+
+// processStatus is the part of /api/status that the table shows.
+type processStatus struct {
+	Source  string                `json:"source,omitempty"`
+	Capture *captureStatus        `json:"capture,omitempty"`
+	Sinks   map[string]sinkStatus `json:"sinks,omitempty"`
+}
+
+type captureStatus struct {
+	State        string   `json:"state"`
+	ConfirmedLSN string   `json:"confirmed_lsn"`
+	DurableLSN   string   `json:"durable_lsn"`
+	LagSeconds   *float64 `json:"lag_seconds"` // null before the first commit
+	Slot         struct {
+		Name     string `json:"name"`
+		WALBytes int64  `json:"wal_bytes"`
+	} `json:"slot"`
+}
+
+type sinkStatus struct {
+	State       string    `json:"state"`
+	Reason      string    `json:"reason,omitempty"`
+	AppliedLSN  string    `json:"applied_lsn"`
+	AppliedTime time.Time `json:"applied_time,omitzero"`
+	LagSeconds  float64   `json:"lag_seconds"`
+	Complete    bool      `json:"complete"`
+	Parked      int64     `json:"parked"`
+}
+
+func (o overview) answered() []answer {
+	var all []answer
+	for _, key := range slices.Sorted(maps.Keys(o.Processes)) {
+		if p := o.Processes[key]; p.Status != nil {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func askAll(ctx context.Context, addresses map[string]string) overview {
+	o := overview{Time: time.Now().UTC().Truncate(time.Millisecond), Processes: map[string]answer{}}
+	for key, address := range addresses {
+		p := answer{Address: address}
+		s, err := ask(ctx, address)
+		if err != nil {
+			p.Error = err.Error()
+		}
+		p.Status = s
+		o.Processes[key] = p
+	}
+	return o
+}
+
+// askTime bounds one question; the process answers from memory.
+const askTime = 3 * time.Second
+
+// maxStatus bounds an answer, in bytes: a hundred sinks need a tenth of it.
+const maxStatus = 1 << 20
+
+func ask(ctx context.Context, address string) (*processStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+reachable(address)+"/api/status", nil)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask %s: %w", address, err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, reason(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("it answers %s: another program may listen there", resp.Status)
+	}
+	var s processStatus
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxStatus)).Decode(&s); err != nil {
+		return nil, fmt.Errorf("its answer is not a status of sluice: %w", err)
+	}
+	return &s, nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// table prints the overview for people: one line for capture, one for each sink, and one for each
+// process that is not there.
+func (o overview) table(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+	if len(o.answered()) > 0 {
+		fmt.Fprintln(t, "PART\tSTATE\tLAG\tPOSITION\t")
+	}
+	for _, p := range o.answered() {
+		p.Status.rows(t)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return o.absent(w)
+}
+
+func (s *processStatus) rows(t io.Writer) {
+	if c := s.Capture; c != nil {
+		behind := "unknown"
+		if c.LagSeconds != nil {
+			behind = lag(*c.LagSeconds)
+		}
+		fmt.Fprintf(t, "capture %s\t%s\t%s\tconfirmed %s\tslot %s holds %s of log\n", s.Source, c.State, behind,
+			c.ConfirmedLSN, c.Slot.Name, bytesText(c.Slot.WALBytes))
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Sinks)) {
+		k := s.Sinks[name]
+		fmt.Fprintf(t, "sink %s\t%s\t%s\tapplied %s\t%s%s\n", name, k.State, lag(k.LagSeconds), k.AppliedLSN, k.progress(), because(k.Reason))
+	}
+}
+
+func (k sinkStatus) progress() string {
+	var parts []string
+	if !k.AppliedTime.IsZero() {
+		parts = append(parts, "of "+k.AppliedTime.UTC().Format("2006-01-02 15:04:05.000Z"))
+	}
+	if !k.Complete {
+		parts = append(parts, "first snapshot under way")
+	}
+	if k.Parked > 0 {
+		parts = append(parts, fmt.Sprintf("%d records parked", k.Parked))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
+}
+
+// absent says which processes gave no answer. A sink's address without a process is quiet when the
+// other process serves the sinks too.
+func (o overview) absent(w io.Writer) error {
+	served := false
+	for _, p := range o.answered() {
+		served = served || len(p.Status.Sinks) > 0
+	}
+	for _, key := range slices.Sorted(maps.Keys(o.Processes)) {
+		p := o.Processes[key]
+		if p.Status != nil || key == "console.sink_listen" && served {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "no process at %s (%s): %s\n", p.Address, key, p.Error); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lag gives seconds in the unit that reads best.
+func lag(seconds float64) string {
+	d := time.Duration(seconds * float64(time.Second))
+	switch {
+	case d < 10*time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	default:
+		return d.Round(time.Minute).String()
+	}
+}
+
+// bytesText gives a number of bytes with a unit of three digits.
+func bytesText(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	x, i := float64(n), 0
+	for x >= 1000 && i < len(units)-1 {
+		x /= 1024
+		i++
+	}
+	if i == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.3g %s", x, units[i])
+}

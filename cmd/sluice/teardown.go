@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/sluicecdc/sluice/capture"
+	"github.com/sluicecdc/sluice/internal/config"
+)
+
+type teardownCmd struct {
+	Yes bool `short:"y" help:"Do not ask."`
+}
+
+// Help is shown by "sluice teardown --help".
+func (teardownCmd) Help() string {
+	return "Drops the slot and the publication at the source, and what sluice keeps about itself at the destinations (sluice.progress). " +
+		"Rows at the destinations, Kafka's topics and registered schemas stay: remove those by hand when nobody reads them any more. " +
+		"Stop capture and the sinks first."
+}
+
+// Run says what it would remove, asks, and removes it.
+func (c *teardownCmd) Run(a *app) error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	a.announce(cfg)
+	if !c.Yes {
+		yes, err := a.confirm("Remove this?")
+		if err != nil {
+			return err
+		}
+		if !yes {
+			fmt.Fprintln(a.out, "Nothing was removed.")
+			return nil
+		}
+	}
+	return errors.Join(a.tearSourceDown(cfg), a.tearSinksDown(cfg))
+}
+
+func (a *app) announce(cfg *config.Config) {
+	s := cfg.Source
+	fmt.Fprintf(a.out, "At the source %s:\n  replication slot %s (changes from here on are kept for nobody)\n  publication %s\n", s.Name, s.Slot, s.Publication)
+	for _, name := range sinkNames(cfg) {
+		fmt.Fprintf(a.out, "At the destination of sink %s:\n  its checkpoint in sluice.progress; the table and the schema sluice when nothing else is in them\n", name)
+	}
+	fmt.Fprintf(a.out, "Rows at destinations, topics of Kafka (%s.*) and registered schemas stay.\n", s.Name)
+}
+
+// confirm asks on the terminal. Without one the answer cannot be had, and that is an error.
+func (a *app) confirm(question string) (bool, error) {
+	if !isTerminal(a.in) {
+		return false, usageError{errors.New("nobody to ask: stdin is not a terminal; say --yes to remove what is listed")}
+	}
+	fmt.Fprintf(a.out, "%s [y/N] ", question)
+	answers := make(chan string, 1)
+	go func() { // ends with the process: reading a terminal cannot be interrupted
+		line, _ := bufio.NewReader(a.in).ReadString('\n')
+		answers <- line
+	}()
+	select {
+	case <-a.ctx.Done():
+		return false, nil
+	case line := <-answers:
+		switch strings.ToLower(strings.TrimSpace(line)) {
+		case "y", "yes":
+			return true, nil
+		}
+		return false, nil
+	}
+}
+
+func (a *app) tearSourceDown(cfg *config.Config) error {
+	ctx, cancel := context.WithTimeout(a.ctx, checkTime)
+	defer cancel()
+	dropped, err := capture.Teardown(ctx, cfg.Source)
+	for _, what := range dropped {
+		fmt.Fprintf(a.out, "dropped %s\n", what)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot tear down the source: %w", err)
+	}
+	if len(dropped) == 0 {
+		fmt.Fprintln(a.out, "nothing of ours was at the source")
+	}
+	return nil
+}
+
+func (a *app) tearSinksDown(cfg *config.Config) error {
+	var faults []error
+	for _, name := range sinkNames(cfg) {
+		if err := tearSinkDown(a.ctx, cfg.Sinks[name]); err != nil {
+			faults = append(faults, fmt.Errorf("cannot tear down sink %s: %w", name, err))
+			continue
+		}
+		fmt.Fprintf(a.out, "removed the checkpoint of sink %s\n", name)
+	}
+	return errors.Join(faults...)
+}
+
+func tearSinkDown(ctx context.Context, s config.Sink) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	dest, err := newDestination(s, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	return dest.Teardown(ctx)
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sluicecdc/sluice/capture"
+	"github.com/sluicecdc/sluice/capture/publish"
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas/registry"
+)
+
+// startCapture wires capture to the publisher and runs it.
+func (p *process) startCapture(life context.Context, client *kafka.Client, schemas *registry.Client) stage {
+	cfg := p.cfg.Source
+	share := divide(p.cfg.Memory, len(p.what.sinks))
+	cfg.BufferBytes = share.received
+	cfg.DrainTimeout = p.cfg.DrainTimeout / 2 // the sinks get the rest
+	log := p.log.With("source", cfg.Name)
+	options := publish.Options{
+		Source: cfg.Name, Database: databaseOf(cfg.DSN), Version: buildOf().Version, Partitions: p.cfg.Kafka.Partitions,
+		Tombstones: p.cfg.Kafka.WriteTombstones(), Truncate: publish.TruncateMode(cfg.Truncate), BufferBytes: share.produced,
+	}
+	open := func(ctx context.Context, tables []*change.Table) (capture.Downstream, error) {
+		return publish.Open(ctx, options, client, schemas, tables, log, p.metrics.publish)
+	}
+	c := capture.New(cfg, open, log, p.metrics.capture)
+	p.mu.Lock()
+	p.capture = c
+	p.mu.Unlock()
+	return start(func() error {
+		if err := c.Run(life); err != nil {
+			log.Error("capture has stopped: nothing is confirmed beyond what Kafka holds", "error", err)
+			return fmt.Errorf("capture of source %s: %w", cfg.Name, err)
+		}
+		return nil
+	})
+}
+
+// databaseOf gives the name of the database that a connection string leads to.
+func databaseOf(dsn string) string {
+	cfg, err := pgconn.ParseConfig(dsn)
+	if err != nil {
+		return "" // the configuration was validated
+	}
+	return cfg.Database
+}
+
+// startSinks wires every sink of the process and runs them side by side; the stage ends with the last.
+func (p *process) startSinks(life context.Context, client *kafka.Client, schemas *registry.Client) (stage, error) {
+	shared := sinkParts{kafka: client, registry: schemas, log: p.log, metrics: p.metrics.sink, shares: divide(p.cfg.Memory, len(p.what.sinks))}
+	var all []stage
+	for _, name := range p.what.sinks {
+		runner, err := newRunner(p.cfg.Sinks[name], shared)
+		if err != nil {
+			return stage{}, err
+		}
+		p.mu.Lock()
+		p.sinks[name].runner = runner
+		p.mu.Unlock()
+		all = append(all, start(func() error { return p.runSink(life, name) }))
+	}
+	return start(func() error {
+		var faults []error
+		for _, s := range all {
+			faults = append(faults, s.wait())
+		}
+		return errors.Join(faults...)
+	}), nil
+}
+
+func (p *process) runSink(life context.Context, name string) error {
+	err := p.sinks[name].runner.Run(life)
+	if err == nil {
+		return nil
+	}
+	p.log.Error("sink has stopped: its checkpoint is intact, other sinks and capture go on", "sink", name, "error", err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sinks[name].failed = err
+	return fmt.Errorf("sink %s: %w", name, err)
+}
