@@ -16,7 +16,7 @@ func (s *Sink) atRow(err error, c *change.Change, single bool) error {
 	if !single || c.Table == nil {
 		return err
 	}
-	err = s.wrap("apply to", "", err)
+	err = s.wrap(doApply, "", err)
 	var e *Error
 	t := s.targets[c.Table]
 	if t == nil || !errors.As(err, &e) {
@@ -31,7 +31,7 @@ func (s *Sink) atRow(err error, c *change.Change, single bool) error {
 	}
 	e.Key, e.t, e.row = t.shown(row), t, row
 	if errors.Is(err, errMissingRow) {
-		e.Fix = "somebody removed or changed the row there: copy it from the source, then start the sink again"
+		e.Fix = "somebody removed or changed the row there: copy it from the source, then start the sink again; nothing of the batch is in the destination"
 	}
 	return err
 }
@@ -48,7 +48,7 @@ func (s *Sink) locate(ctx context.Context, err error) {
 		if v.Format != change.Text {
 			continue
 		}
-		if _, err := s.query(ctx, e.t.assignment(c), v.Data); sqlState(err) != "" {
+		if _, err := s.query(ctx, e.t.assignment(c), v.Data); strings.HasPrefix(sqlState(err), "22") {
 			e.Column = c.quoted
 			return
 		}

@@ -118,21 +118,29 @@ func (s *Sink) wrap(doing, table string, err error) error {
 	if errors.As(err, &refused) {
 		e.Fix = refused.fix
 	}
+	if e.Fix != "" && (doing == doApply || doing == doUse) {
+		e.Fix += "; nothing of the batch is in the destination, start the sink again afterwards"
+	}
 	return e
 }
 
+// What was being done, in errors.
+const (
+	doApply = "apply to"
+	doUse   = "use"
+)
+
 // advice says what a person does about an error that will not go away by itself.
 func (s *Sink) advice(pg *pgconn.PgError, table string) string {
-	const again = "; nothing of the batch is in the destination, start the sink again afterwards"
 	switch {
 	case pg.Code == "42501":
-		return s.grant(pg, table) + again
+		return s.grant(pg, table)
 	case pg.Code[:2] == "22":
-		return "widen the destination column or correct the row at the source" + again
+		return "widen the destination column or correct the row at the source"
 	case pg.Code[:2] == "23":
-		return "the destination has a constraint that the source's rows do not meet: drop it or correct the rows" + again
+		return "the destination has a constraint that the source's rows do not meet: drop it or correct the rows"
 	case pg.Code[:2] == "42":
-		return "somebody changed the destination table: put it back or map the columns" + again
+		return "somebody changed the destination table: put it back or map the columns"
 	case pg.Code[:2] == "28":
 		return "check user, password and pg_hba.conf of the destination"
 	case pg.Code == "3D000":

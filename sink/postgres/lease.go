@@ -29,3 +29,12 @@ func (s *Sink) lease(ctx context.Context) error {
 	}
 	return nil
 }
+
+// release gives the lease back before the session ends: the server notices the end only after we do.
+// Whatever fails here, the end of the session makes good.
+func (s *Sink) release(ctx context.Context) {
+	if s.conn.TxStatus() != idle {
+		_, _ = s.exec(ctx, "ROLLBACK")
+	}
+	_, _ = s.exec(ctx, "SELECT pg_catalog.pg_advisory_unlock_all()")
+}

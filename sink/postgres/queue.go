@@ -63,12 +63,12 @@ func (s *Sink) flush(ctx context.Context) error {
 			break
 		}
 		if e := q.expects[done]; e.rows >= 0 && tag.RowsAffected() != e.rows && missed == nil {
-			missed = s.wrap("apply to", e.table(), e.miss())
+			missed = s.wrap(doApply, e.table(), e.miss())
 		}
 		done++
 	}
 	if err := r.Close(); err != nil {
-		return s.wrap("apply to", q.expects[min(done, len(q.expects)-1)].table(), err)
+		return s.wrap(doApply, q.expects[min(done, len(q.expects)-1)].table(), err)
 	}
 	return missed
 }

@@ -117,14 +117,14 @@ func (s *Sink) Apply(ctx context.Context, b *sink.Batch) error {
 		return s.wrap("apply", "", refuse("", "it was not resumed"))
 	}
 	if !b.Open && s.applied(&b.Checkpoint) {
-		return s.drop(ctx)
+		return s.rollback(ctx)
 	}
 	err := s.apply(ctx, b)
 	if err == nil {
 		return nil
 	}
-	err = s.wrap("apply to", "", err)
-	if dropErr := s.drop(ctx); dropErr != nil {
+	err = s.wrap(doApply, "", err)
+	if dropErr := s.rollback(ctx); dropErr != nil {
 		s.disconnect()
 		return err
 	}
@@ -201,6 +201,9 @@ func (s *Sink) disconnect() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
+	if !s.conn.IsClosed() {
+		s.release(ctx)
+	}
 	_ = s.conn.Close(ctx)
 	s.conn = nil
 }

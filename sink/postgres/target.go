@@ -47,7 +47,7 @@ func (s *Sink) target(ctx context.Context, tb *change.Table) (*target, error) {
 	}
 	t := &target{table: tb, opt: opt, name: qualified(opt.ToSchema, opt.ToName), stmts: map[string]string{}}
 	if err := s.prepareTarget(ctx, t); err != nil {
-		return nil, s.wrap("use", t.name, err)
+		return nil, s.wrap(doUse, t.name, err)
 	}
 	if t.dest = s.dests[t.name]; t.dest == nil {
 		t.dest = &dest{copies: true}

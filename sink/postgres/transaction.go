@@ -29,17 +29,21 @@ func (s *Sink) end(ctx context.Context) error {
 	return r.Err
 }
 
-// drop rolls the open transaction back and keeps the session.
-func (s *Sink) drop(ctx context.Context) error {
-	return s.rollback(ctx)
-}
+// idle is the transaction status of a session outside a transaction (PostgreSQL manual, 55.7,
+// ReadyForQuery).
+const idle = 'I'
 
+// rollback drops what is open and keeps the session.
 func (s *Sink) rollback(ctx context.Context) error {
 	s.forget()
-	if err := s.execAll(ctx, []string{"ROLLBACK", "DEALLOCATE ALL"}); err != nil {
-		return err
+	if s.conn.TxStatus() != idle {
+		if _, err := s.exec(ctx, "ROLLBACK"); err != nil {
+			return err
+		}
 	}
-	return nil
+	// Also shows that the session still answers.
+	_, err := s.exec(ctx, "DEALLOCATE ALL")
+	return err
 }
 
 // mark sends what is queued and sets the point to which the next piece can go back.

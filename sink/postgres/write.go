@@ -142,7 +142,7 @@ func (s *Sink) execute(ctx context.Context, p *plan) error {
 	for _, tp := range p.tables {
 		err := s.executeTable(ctx, tp)
 		if err != nil {
-			return s.wrap("apply to", tp.t.name, err)
+			return s.wrap(doApply, tp.t.name, err)
 		}
 	}
 	*p = *newPlan()
