@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -144,6 +146,9 @@ func (c *Capture) mayCreate(ctx context.Context, sys system) error {
 
 func (c *Capture) createSlot(ctx context.Context, l *link) (*lease, error) {
 	initial := c.cfg.Snapshot.Mode == SnapshotInitial
+	if err := c.mayRead(ctx); initial && err != nil {
+		return nil, err
+	}
 	c.log.Info("creating the slot; PostgreSQL waits for transactions that are open now", "server", c.source.where)
 	slot, err := l.createSlot(ctx, c.cfg.Slot, initial)
 	if sqlState(err) == stateDuplicate {
@@ -169,6 +174,27 @@ func (c *Capture) createSlot(ctx context.Context, l *link) (*lease, error) {
 	return le, nil
 }
 
+// mayRead asks for missing privileges before a slot is made that nobody would use.
+func (c *Capture) mayRead(ctx context.Context) error {
+	all, err := c.source.relations(ctx)
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(all, c.cfg.Tables)
+	if err != nil {
+		return fatal(err)
+	}
+	var grants []string
+	for i := range chosen {
+		grants = append(grants, chosen[i].grants(c.source.user)...)
+	}
+	if len(grants) == 0 {
+		return nil
+	}
+	return fatal(fmt.Errorf("cannot take the snapshot as %s, which may not read every table; as their owner run: %s",
+		c.source.user, strings.Join(slices.Compact(grants), "; ")))
+}
+
 func (c *Capture) openSnapshot(ctx context.Context, name string) (*snapshot.Reader, error) {
 	pc, err := pgconn.ParseConfig(c.cfg.DSN)
 	if err != nil {
@@ -184,7 +210,11 @@ func (c *Capture) openSnapshot(ctx context.Context, name string) (*snapshot.Read
 
 // streamOf gives the stream of a slot that has confirmed lsn.
 func (c *Capture) streamOf(conn net.Conn, l *link, lsn change.LSN) *stream {
-	s := newStream(conn, l, newPool(c.cfg.BufferBytes), c.metrics)
+	p := newPool(c.cfg.BufferBytes)
+	c.mu.Lock()
+	c.slabs = p
+	c.mu.Unlock()
+	s := newStream(conn, l, p, c.metrics)
 	s.confirmable = func() change.LSN {
 		if p := c.progressInForce(); p != nil {
 			return p.confirmable()

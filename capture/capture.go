@@ -45,6 +45,7 @@ type Capture struct {
 	mu     sync.Mutex
 	status Status
 	shared *progress // the one in force, for Status
+	slabs  *pool     // likewise
 }
 
 // New makes a capture; Run does everything else. m may be nil.

@@ -62,6 +62,9 @@ func (c *Capture) figures() {
 	s := c.Status()
 	c.metrics.confirmed.Set(float64(s.ConfirmedLSN))
 	c.metrics.durable.Set(float64(s.DurableLSN))
+	if p := c.poolInForce(); p != nil {
+		c.metrics.waiting.Set(float64(p.waiting()))
+	}
 	if s.LagSeconds != nil {
 		c.metrics.lag.Set(*s.LagSeconds)
 	}

@@ -47,7 +47,7 @@ func (c *Capture) copyTables(ctx context.Context, le *lease) (rows int64, err er
 	for _, t := range c.tables {
 		before := rows
 		if err := le.reader.Copy(ctx, t, emit); err != nil {
-			return rows, c.copyError(err, t.QualifiedName())
+			return rows, err
 		}
 		c.metrics.snapshotRows.Add(float64(rows - before))
 		c.log.Info("table copied", "table", t.QualifiedName(), "rows", rows-before)
@@ -60,13 +60,6 @@ func (c *Capture) copyTables(ctx context.Context, le *lease) (rows int64, err er
 	c.progress.publish(g.End, g.Time)
 	c.metrics.groups.Inc()
 	return rows, nil
-}
-
-func (c *Capture) copyError(err error, table string) error {
-	if sqlState(err) == stateNoPrivilege {
-		return fatal(fmt.Errorf("%w; as the owner of the table run: GRANT USAGE ON SCHEMA … and GRANT SELECT ON %s TO %s", err, table, quote(c.source.user)))
-	}
-	return err
 }
 
 // awaitDurable waits for everything that was published.

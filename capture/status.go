@@ -64,6 +64,12 @@ func (c *Capture) progressInForce() *progress {
 	return c.shared
 }
 
+func (c *Capture) poolInForce() *pool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.slabs
+}
+
 func (c *Capture) share(p *progress) {
 	c.mu.Lock()
 	c.shared = p

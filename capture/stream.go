@@ -192,7 +192,6 @@ func (s *stream) deliver() {
 	s.cur.n = s.parsed
 	s.out <- s.cur // has room for every slab there is
 	s.cur = nil
-	s.metrics.waiting.Set(float64(s.pool.waiting()))
 }
 
 func (s *stream) release() {

@@ -135,6 +135,18 @@ func (r *relation) identityFix() string {
 	return fix
 }
 
+// grants gives the statements that let user read the table.
+func (r *relation) grants(user string) []string {
+	var out []string
+	if !r.SchemaUsage {
+		out = append(out, "GRANT USAGE ON SCHEMA "+quote(r.Schema)+" TO "+quote(user))
+	}
+	if !r.Readable {
+		out = append(out, "GRANT SELECT ON "+r.sql()+" TO "+quote(user))
+	}
+	return out
+}
+
 // checkIdentities refuses tables whose UPDATE and DELETE a publication would break.
 func checkIdentities(tables []relation) error {
 	var bad []string

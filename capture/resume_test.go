@@ -1,0 +1,221 @@
+package capture
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/sluicecdc/sluice/integration/harness"
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/localpg"
+)
+
+// expectIDs wants rows 1 to n of one table, each once and in order.
+func expectIDs(t *testing.T, got []string, n int) {
+	t.Helper()
+	if len(got) != n {
+		t.Errorf("got %d changes, want %d", len(got), n)
+	}
+	for i, s := range got {
+		if want := fmt.Sprintf("c a after(id:%d)", i+1); s != want {
+			t.Fatalf("change %d is %q, want %q", i+1, s, want)
+		}
+	}
+}
+
+func TestResumeAfterDeath(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		c.awaitState(StateStreaming)
+		d.run(`INSERT INTO a SELECT generate_series(1, 10)`)
+		r.await(10)
+		// It dies in the middle of a transaction, with another behind it.
+		r.mu.Lock()
+		r.failure = errors.New("dead")
+		r.mu.Unlock()
+		d.run(`INSERT INTO a SELECT generate_series(11, 20)`)
+		d.run(`INSERT INTO a VALUES (21)`)
+		if err := c.end(); !errors.Is(err, r.failure) {
+			t.Fatalf("Run gave %v", err)
+		}
+		r.mu.Lock()
+		r.failure = nil
+		r.mu.Unlock()
+		d.run(`INSERT INTO a VALUES (22)`)
+		c = start(t, cfg, r)
+		expectIDs(t, r.await(22), 22)
+		c.finish()
+	})
+}
+
+// TestReconnectInsideTransaction cuts the connection while a large transaction is half published. The
+// downstream stays, and must see the transaction go on at its next ordinal (recorder.check).
+func TestReconnectInsideTransaction(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+		cfg.BufferBytes = minSlabs * slabBytes
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		c.awaitState(StateStreaming)
+		stall := make(chan struct{})
+		const n = 200_000
+		r.mu.Lock()
+		r.stall = stall
+		r.mu.Unlock()
+		d.run(fmt.Sprintf(`INSERT INTO a SELECT generate_series(1, %d)`, n))
+		eventually(t, "full buffers", func() bool { return c.waiting() >= 3*slabBytes })
+		close(stall)
+		eventually(t, "a part of the transaction", func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.open != nil && len(r.open.changes) > 1000
+		})
+		d.run(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = current_database()`)
+		got := r.await(n)
+		expectIDs(t, got, n)
+		if r.opened != 1 {
+			t.Errorf("the downstream was opened %d times", r.opened)
+		}
+		c.finish()
+	})
+}
+
+// waiting gives the bytes that stand in slabs, as the metric has it.
+func (c *Capture) waiting() int {
+	if p := c.poolInForce(); p != nil {
+		return p.waiting()
+	}
+	return 0
+}
+
+func TestBackPressureKeepsTheConnection(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+		d.run(`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET wal_sender_timeout = 2000', current_database()); END $$`)
+		cfg.BufferBytes = minSlabs * slabBytes
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		c.awaitState(StateStreaming)
+		pid := d.ask(walsender)
+		stall := make(chan struct{})
+		r.mu.Lock()
+		r.stall = stall
+		r.mu.Unlock()
+		const n = 200_000
+		d.run(fmt.Sprintf(`INSERT INTO a SELECT generate_series(1, %d)`, n))
+		eventually(t, "full buffers", func() bool { return c.waiting() >= 3*slabBytes })
+		begun := time.Now()
+		eventually(t, "three times wal_sender_timeout", func() bool { return time.Since(begun) > 6*time.Second })
+		close(stall)
+		expectIDs(t, r.await(n), n)
+		if now := d.ask(walsender); now != pid {
+			t.Errorf("the walsender was %s and is %s: the connection was lost", pid, now)
+		}
+		c.finish()
+	})
+}
+
+const walsender = `SELECT active_pid::text FROM pg_replication_slots WHERE database = current_database()`
+
+func TestNothingIsConfirmedBeforeItIsDurable(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		c.awaitState(StateStreaming)
+		r.mu.Lock()
+		r.lazy = true
+		r.mu.Unlock()
+		d.run(`INSERT INTO a VALUES (1)`)
+		r.await(1)
+		r.awaitHeartbeats(4)
+		durable := r.Durable()
+		confirmed, err := change.ParseLSN(d.ask(`SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE database = current_database()`))
+		r.mu.Lock()
+		var first change.LSN
+		for _, g := range r.groups {
+			if len(g.changes) > 0 {
+				first = g.Commit
+			}
+		}
+		last := r.groups[len(r.groups)-1].End
+		r.mu.Unlock()
+		if err != nil || confirmed > first || confirmed < durable {
+			t.Errorf("confirmed %s, durable %s, the change that is not durable stands at %s", confirmed, durable, first)
+		}
+		r.mu.Lock()
+		r.lazy, r.durable = false, last
+		r.mu.Unlock()
+		eventually(t, "confirmation", func() bool {
+			lsn, _ := change.ParseLSN(d.ask(`SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE database = current_database()`))
+			return lsn >= last
+		})
+		c.finish()
+	})
+}
+
+func TestSecondCaptureStandsBy(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+		r := newRecorder(t)
+		first := start(t, cfg, r)
+		first.awaitState(StateStreaming)
+		second := start(t, cfg, r)
+		second.awaitState(StateStandby)
+		d.run(`INSERT INTO a VALUES (1)`)
+		r.await(1)
+		if r.opened != 1 {
+			t.Errorf("the downstream was opened %d times: a standby fences nobody", r.opened)
+		}
+		first.finish()
+		second.awaitState(StateStreaming)
+		d.run(`INSERT INTO a VALUES (2)`)
+		expectIDs(t, r.await(2), 2)
+		second.finish()
+	})
+}
+
+func TestSnapshotStartsOverWhenItWasNotFinished(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a SELECT generate_series(1, 3)`)
+		r := newRecorder(t)
+		r.failure = errors.New("dead")
+		c := start(t, cfg, r)
+		if err := c.end(); !errors.Is(err, r.failure) {
+			t.Fatalf("Run gave %v", err)
+		}
+		r.failure = nil
+		d.run(`INSERT INTO a VALUES (4)`)
+		c = start(t, cfg, r)
+		expect(t, r.await(4), []string{"r a after(id:1)", "r a after(id:2)", "r a after(id:3)", "r a after(id:4)"})
+		c.finish()
+	})
+}
+
+func TestServerRestarts(t *testing.T) {
+	pg := harness.Postgres(t, harness.Options{Version: 15})
+	dsn := pg.NewDatabase()
+	d := connect(t, dsn)
+	d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+	r := newRecorder(t)
+	c := start(t, Config{Name: "restart", DSN: dsn, Tables: []string{"public.a"}}, r)
+	c.awaitState(StateStreaming)
+	d.run(`INSERT INTO a VALUES (1)`)
+	r.await(1)
+	pg.Stop(localpg.Fast)
+	c.awaitState(StateConnecting)
+	pg.Start()
+	connect(t, dsn).run(`INSERT INTO a VALUES (2)`)
+	r.await(2)
+	pg.Kill9()
+	pg.Start()
+	connect(t, dsn).run(`INSERT INTO a VALUES (3)`)
+	expectIDs(t, r.await(3), 3)
+	if r.opened != 1 {
+		t.Errorf("the downstream was opened %d times", r.opened)
+	}
+	c.finish()
+}
