@@ -79,7 +79,12 @@ func (c *consumer) wait(ctx, due context.Context) error {
 	limit, cancel := c.limit(ctx, due)
 	defer cancel()
 	err := c.starved.wait(limit)
-	if err == nil || ctx.Err() != nil || !ended(err) {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !ended(err):
 		return err
 	}
 	if c.group.open && c.now.batch.Groups == 0 && !c.group.warned {
