@@ -84,8 +84,7 @@ type sinkParts struct {
 // newRunner wires one sink: its destination behind the runner, which opens a consumer behind the
 // destination's checkpoint.
 func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
-	log := p.log.With("sink", s.Name)
-	dest, err := newDestination(s, p.log) // it names itself
+	dest, err := newDestination(s, p.log) // it names itself in the log, and so does the runner
 	if err != nil {
 		return nil, err
 	}
@@ -97,11 +96,11 @@ func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
 		}
 		read.Tables = append(read.Tables, consume.TableName{Schema: schema, Name: name})
 	}
-	deps := consume.Deps{Kafka: p.kafka, Registry: p.registry, Log: log, Dropped: p.metrics.CutShort(s.Name)}
+	deps := consume.Deps{Kafka: p.kafka, Registry: p.registry, Log: p.log.With("sink", s.Name), Dropped: p.metrics.CutShort(s.Name)}
 	return sink.New(s.Config, dest, sink.Deps{
 		Open: func(ctx context.Context, from sink.Checkpoint) (sink.Consumer, error) {
 			return consume.Open(ctx, read, deps, from)
 		},
-		Offsets: p.kafka, Log: log, Metrics: p.metrics,
+		Offsets: p.kafka, Log: p.log, Metrics: p.metrics,
 	}), nil
 }

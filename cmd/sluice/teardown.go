@@ -95,7 +95,7 @@ func (a *app) tearSinksDown(cfg *config.Config) error {
 	var faults []error
 	for _, name := range sinkNames(cfg) {
 		if err := tearSinkDown(a.ctx, cfg.Sinks[name]); err != nil {
-			faults = append(faults, fmt.Errorf("cannot tear down sink %s: %w", name, err))
+			faults = append(faults, err) // it names the sink
 			continue
 		}
 		fmt.Fprintf(a.out, "removed the checkpoint of sink %s\n", name)

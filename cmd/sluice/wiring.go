@@ -20,21 +20,20 @@ func (p *process) startCapture(life context.Context, client *kafka.Client, schem
 	share := divide(p.cfg.Memory, len(p.what.sinks))
 	cfg.BufferBytes = share.received
 	cfg.DrainTimeout = p.cfg.DrainTimeout / 2 // the sinks get the rest
-	log := p.log.With("source", cfg.Name)
 	options := publish.Options{
 		Source: cfg.Name, Database: databaseOf(cfg.DSN), Version: buildOf().Version, Partitions: p.cfg.Kafka.Partitions,
 		Tombstones: p.cfg.Kafka.WriteTombstones(), Truncate: publish.TruncateMode(cfg.Truncate), BufferBytes: share.produced,
 	}
 	open := func(ctx context.Context, tables []*change.Table) (capture.Downstream, error) {
-		return publish.Open(ctx, options, client, schemas, tables, log, p.metrics.publish)
+		return publish.Open(ctx, options, client, schemas, tables, p.log.With("source", cfg.Name), p.metrics.publish)
 	}
-	c := capture.New(cfg, open, log, p.metrics.capture)
+	c := capture.New(cfg, open, p.log, p.metrics.capture) // it names itself in the log
 	p.mu.Lock()
 	p.capture = c
 	p.mu.Unlock()
 	return start(func() error {
 		if err := c.Run(life); err != nil {
-			log.Error("capture has stopped: nothing is confirmed beyond what Kafka holds", "error", err)
+			p.log.Error("capture has stopped: nothing is confirmed beyond what Kafka holds", "source", cfg.Name, "error", err)
 			return fmt.Errorf("capture of source %s: %w", cfg.Name, err)
 		}
 		return nil

@@ -39,16 +39,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer func() { err = errors.Join(err, st.close()) }()
 
-	if err := st.awaitSnapshot(ctx, s, begin); err != nil {
-		return st.explain(ctx, err)
-	}
-	if err := st.tour(ctx, s); err != nil {
-		return st.explain(ctx, err)
-	}
-	if err := st.health(ctx, s); err != nil {
-		return st.explain(ctx, err)
-	}
-	same, err := st.compare(ctx, s)
+	same, err := st.show(ctx, s, begin)
 	if err != nil {
 		return st.explain(ctx, err)
 	}
@@ -56,7 +47,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if !o.Once {
 		st.invite(s, o.Program)
 		if err := st.stay(ctx); err != nil {
-			return err
+			return st.explain(ctx, err)
 		}
 		s.blank()
 		s.line("stopping, and taking everything away again")
@@ -67,18 +58,30 @@ func Run(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
-// explain adds what the pipeline said last to an error of the tour, and forgets one that comes of
-// being interrupted.
+// show is the tour from the first copy to the comparison of both sides.
+func (st *stage) show(ctx context.Context, s *screen, begin time.Time) (same bool, err error) {
+	if err := st.awaitSnapshot(ctx, s, begin); err != nil {
+		return false, err
+	}
+	if err := st.tour(ctx, s); err != nil {
+		return false, err
+	}
+	if err := st.health(ctx, s); err != nil {
+		return false, err
+	}
+	return st.compare(ctx, s)
+}
+
+// explain adds what the pipeline said last to an error of the tour; one that comes of an interrupt
+// needs no more words.
 func (st *stage) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return nil
+		return errors.New("interrupted before the tour was over")
 	}
 	select {
 	case <-st.served.done:
-		if *st.served.err != nil {
-			return fmt.Errorf("%w (the pipeline ended: %w)", err, *st.served.err)
-		}
+		return fmt.Errorf("%w; it said last:\n%s", err, st.log.last(15)) // its own error is given by close
 	default:
+		return fmt.Errorf("%w; the pipeline said last:\n%s", err, st.log.last(15))
 	}
-	return fmt.Errorf("%w\n%s", err, st.log.last(15))
 }

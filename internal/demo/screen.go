@@ -12,6 +12,7 @@ type screen struct {
 	out          io.Writer
 	colour, live bool
 	wrote        bool // an unfinished line stands on the terminal
+	rewrote      time.Time
 }
 
 // style is one SGR sequence (ECMA-48, 8.3.117).
@@ -59,20 +60,26 @@ func (s *screen) fact(name, text string) {
 	s.line(s.paint(dim, fmt.Sprintf("%-12s", name)) + text)
 }
 
+// rewriteEvery keeps a line that counts readable.
+const rewriteEvery = 100 * time.Millisecond
+
 // waiting rewrites one line; off a terminal it prints nothing.
 func (s *screen) waiting(text string) {
-	if !s.live {
+	if !s.live || time.Since(s.rewrote) < rewriteEvery {
 		return
 	}
+	s.rewrote = time.Now()
 	fmt.Fprint(s.out, "\r\x1b[K  "+s.paint(dim, text))
 	s.wrote = true
 }
 
-// change prints what was done at the source.
+// change prints what was done at the source, a line for each statement.
 func (s *screen) change(what, sql string) {
 	s.blank()
 	s.line(s.paint(blue, "crm      ") + what)
-	s.line("         " + s.paint(dim, sql))
+	for statement := range strings.SplitSeq(sql, ";") {
+		s.line("         " + s.paint(dim, strings.Join(strings.Fields(statement), " ")))
+	}
 }
 
 // arrived prints what came of it at the destination, and how long after the source's commit.

@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -44,7 +43,7 @@ from companies c where c.code = 'orchid-eu' and not exists (select from companie
 	{
 		what: "a delete: billing wants customers marked, not removed",
 		sql:  `delete from customers where email = 'lena.fischer@example.com'`,
-		seen: `select format('%s stays, active is %s', full_name, active) from customers where email = 'lena.fischer@example.com' and not active`,
+		seen: `select format('%s stays, active is %s', full_name, active::text) from customers where email = 'lena.fischer@example.com' and not active`,
 	},
 	{
 		what: "a delete of a deal: billing wants those gone",
@@ -70,7 +69,7 @@ func (st *stage) tour(ctx context.Context, s *screen) error {
 }
 
 func (st *stage) play(ctx context.Context, s *screen, step step) error {
-	s.change(step.what, strings.Join(strings.Fields(step.sql), " "))
+	s.change(step.what, step.sql)
 	if _, err := st.source.Exec(ctx, step.sql); err != nil {
 		return err
 	}
