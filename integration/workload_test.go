@@ -1,0 +1,128 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/sluicecdc/sluice/bench/load"
+	"github.com/sluicecdc/sluice/integration/check"
+	"github.com/sluicecdc/sluice/internal/process"
+)
+
+// seedOf gives SLUICE_SEED, to replay a run, or a new seed.
+func seedOf(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv("SLUICE_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("replay with SLUICE_SEED=%d", seed)
+	return seed
+}
+
+// A random workload of every kind of change arrives whole, in order and once, and a reader of the
+// destination sees transaction boundaries only.
+func TestRandomWorkload(t *testing.T) {
+	for _, version := range []int{15, 18} {
+		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { randomWorkload(t, version, false) })
+	}
+}
+
+// The same, while capture and the sink are killed again and again.
+func TestRandomWorkloadUnderKills(t *testing.T) {
+	for _, version := range []int{15, 18} {
+		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { randomWorkload(t, version, true) })
+	}
+}
+
+func randomWorkload(t *testing.T, version int, kills bool) {
+	seed := seedOf(t)
+	d := newDeployment(t, version, load.TableNames(), nil)
+	w := load.New(load.Config{DSN: d.source, Seed: seed, PerSecond: 400})
+	if err := w.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	processes := &pair{d: d, capture: d.start("capture"), sink: d.start("sink", "copy")}
+	sightings := watch(t, d)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	if kills {
+		processes.killUntil(ctx, rand.New(rand.NewPCG(seed, 99)))
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	t.Log(w.Stats())
+	d.caughtUp(90 * time.Second)
+	d.same(load.TableNames()...)
+	if s := sightings(); s.Violation != nil {
+		t.Errorf("a reader of the destination saw half a transaction: %s", s.Violation)
+	} else if s.States < 10 {
+		t.Errorf("the reader saw %d states of the destination: too few to say anything", s.States)
+	}
+	log := d.topicsHold()
+	t.Logf("%d records, %d ENDs, %d kills of capture, %d of the sink", len(log.Records), len(log.Ends), processes.kills[0], processes.kills[1])
+	d.stop(processes.sink)
+	d.stop(processes.capture)
+}
+
+// watch reads the destination all the time until the returned function is called.
+func watch(t *testing.T, d *deployment) func() check.Sightings {
+	ctx, cancel := context.WithCancel(t.Context())
+	type outcome struct {
+		seen check.Sightings
+		err  error
+	}
+	result := make(chan outcome, 1)
+	go func() {
+		seen, err := check.Invariant{DSN: d.destination, Query: load.SumQuery, Want: load.Sum, Sink: "copy"}.Watch(ctx)
+		result <- outcome{seen, err}
+	}()
+	return func() check.Sightings {
+		cancel()
+		o := <-result
+		if o.err != nil {
+			t.Error(o.err)
+		}
+		t.Logf("%d looks at the destination, %d states", o.seen.Looks, o.seen.States)
+		return o.seen
+	}
+}
+
+// pair is capture and its sink, as processes of their own.
+type pair struct {
+	d             *deployment
+	capture, sink *process.Process
+	kills         [2]int
+}
+
+// killUntil kills one of the two with kill -9 and starts it again, at random moments, until ctx ends.
+func (p *pair) killUntil(ctx context.Context, random *rand.Rand) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Duration(200+random.IntN(1500)) * time.Millisecond):
+		}
+		if random.IntN(2) == 0 {
+			p.kills[0]++
+			p.capture.Kill()
+			p.capture = p.d.start("capture")
+		} else {
+			p.kills[1]++
+			p.sink.Kill()
+			p.sink = p.d.start("sink", "copy")
+		}
+	}
+}
