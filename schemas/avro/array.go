@@ -42,7 +42,7 @@ func parseArray(b []byte) (a array, err error) {
 	for i := range a.ndim {
 		a.dims[i] = int(int32(binary.BigEndian.Uint32(a.items[8*i:])))
 		a.bounds[i] = int(int32(binary.BigEndian.Uint32(a.items[8*i+4:])))
-		if a.dims[i] < 0 || a.dims[i] > len(b) {
+		if a.dims[i] < 1 || a.dims[i] > len(b) {
 			return a, errForm
 		}
 	}
@@ -73,7 +73,7 @@ func arrayFromBinary(c *codec, dst, src []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	if a.ndim == 0 || a.ndim == 1 && a.dims[0] == 0 {
+	if a.ndim == 0 {
 		return append(dst, 0), nil
 	}
 	if a.ndim > 1 || a.bounds[0] != 1 {

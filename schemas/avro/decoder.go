@@ -145,9 +145,7 @@ func (d *Decoder) finish(rec *Record) error {
 		}
 	}
 	for _, s := range d.special {
-		start := len(d.arena)
-		d.arena = append(d.arena, s[1]...)
-		if !d.set(rec, s[0], change.Value{Format: change.Text, Data: d.arena[start:len(d.arena):len(d.arena)]}) {
+		if !d.set(rec, s[0], change.Value{Format: change.Text, Data: d.copy(s[1])}) {
 			return errName
 		}
 	}

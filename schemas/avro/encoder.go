@@ -105,6 +105,9 @@ func (e *Encoder) Envelope(dst []byte, g *change.Group, c *change.Change, o Orde
 func (e *Encoder) appendRows(dst []byte, c *change.Change) (_ []byte, err error) {
 	hasOld := (c.Op == change.Update || c.Op == change.Delete) && c.BeforeKind != change.BeforeNone
 	hasNew := c.Op == change.Create || c.Op == change.Read || c.Op == change.Update
+	if hasOld && c.BeforeKind == change.BeforeKey && e.table.Identity == change.IdentityFull {
+		return dst, fmt.Errorf("cannot encode a change of table %s: its old row holds the key only, though REPLICA IDENTITY is FULL; a reader would take the rest for NULL", e.table.QualifiedName())
+	}
 	if !hasOld {
 		dst = append(dst, branchNull)
 	} else if dst, err = e.appendRow(append(dst, branchValue), c.Before, true, c.BeforeKind == change.BeforeKey); err != nil {

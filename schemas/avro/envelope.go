@@ -65,6 +65,13 @@ func (d *Decoder) value(r *reader, f valueField) change.Value {
 	return change.Value{Format: change.Text, Data: d.arena[start:end:end]}
 }
 
+// copy gives b from the arena.
+func (d *Decoder) copy(b []byte) []byte {
+	start := len(d.arena)
+	d.arena = append(d.arena, b...)
+	return d.arena[start:len(d.arena):len(d.arena)]
+}
+
 func (d *Decoder) compileEnvelope(n *schemas.Node) error {
 	if n.Type != "record" {
 		return fmt.Errorf("it is no record")
@@ -93,7 +100,7 @@ func (d *Decoder) step(f *schemas.Field) (step, error) {
 	case "transaction":
 		return recordStep(f.Type, transactionStep)
 	case "message":
-		return recordStep(f.Type, messageStep)
+		return recordStep(f.Type, d.messageStep)
 	case "op":
 		return bytesStep(f.Type, func(rec *Record, b []byte) {
 			if len(b) == 1 {
@@ -131,12 +138,12 @@ func transactionStep(f *schemas.Field) (step, error) {
 	return skipStep(f.Type), nil
 }
 
-func messageStep(f *schemas.Field) (step, error) {
+func (d *Decoder) messageStep(f *schemas.Field) (step, error) {
 	switch f.Name {
 	case "prefix":
 		return bytesStep(f.Type, func(rec *Record, b []byte) { rec.Change.Prefix = string(b) })
 	case "content":
-		return bytesStep(f.Type, func(rec *Record, b []byte) { rec.Change.Content = append(rec.Change.Content[:0], b...) })
+		return bytesStep(f.Type, func(rec *Record, b []byte) { rec.Change.Content = d.copy(b) })
 	}
 	return skipStep(f.Type), nil
 }
