@@ -112,7 +112,10 @@ func (s *Sink) wrap(doing, table string, err error) error {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		e.Column = pg.ColumnName
-		e.Fix = s.advice(pg, table)
+		if e.Table == "" && pg.TableName != "" {
+			e.Table = qualified(pg.SchemaName, pg.TableName)
+		}
+		e.Fix = s.advice(pg, e.Table)
 	}
 	var refused *refusal
 	if errors.As(err, &refused) {

@@ -63,7 +63,7 @@ func (s *Sink) lookUp(ctx context.Context, t *target, row, id change.Row) (chang
 	}
 	var args []any
 	where := list(t.key, " AND ", func(i, k int) string {
-		args = append(args, id[t.cols[k].source].Data)
+		args = append(args, string(id[t.cols[k].source].Data))
 		return t.cols[k].quoted + " = $" + strconv.Itoa(i+1) + "::text::" + t.cols[k].typ
 	})
 	found, err := s.query(ctx, "SELECT "+list(missing, ", ", func(_ int, c column) string { return c.quoted })+

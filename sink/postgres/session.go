@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -32,19 +33,27 @@ func sessionSettings() map[string]string {
 }
 
 // connect opens a session. Settings that the DSN names itself are left as they are, except for the
-// text forms of values.
+// text forms of values. They are made by SET: poolers refuse connections that ask for them at the start.
 func connect(ctx context.Context, dsn string) (*pgconn.PgConn, *pgconn.Config, error) {
 	cfg, err := pgconn.ParseConfig(dsn)
 	if err != nil {
 		return nil, nil, refuse("correct dsn", "dsn is not a PostgreSQL address")
 	}
+	conn, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	var set strings.Builder
 	for k, v := range sessionSettings() {
 		if _, own := cfg.RuntimeParams[k]; !own || change.SessionSettings[k] != "" {
-			cfg.RuntimeParams[k] = v
+			set.WriteString("SET " + ident(k) + " = " + literal(v) + ";")
 		}
 	}
-	conn, err := pgconn.ConnectConfig(ctx, cfg)
-	return conn, cfg, err
+	if _, err := conn.Exec(ctx, set.String()).ReadAll(); err != nil {
+		_ = conn.Close(ctx)
+		return nil, nil, err
+	}
+	return conn, cfg, nil
 }
 
 // query runs one statement with text parameters and gives its rows as text.

@@ -34,14 +34,15 @@ type Sink struct {
 	epoch    int64
 	stored   sink.Checkpoint
 
-	tx      bool // a transaction is open, or its BEGIN is queued
-	pieces  int  // pieces of an open batch in the transaction
-	queue   queue
-	targets map[*change.Table]*target
-	dests   map[string]*dest
-	names   int            // statements prepared in this session
-	held    *change.Change // a copy of delete(old) whose create(new) comes with the next piece
-	copybuf []byte
+	tx       bool // a transaction is open, or its BEGIN is queued
+	pieces   int  // pieces of an open batch in the transaction
+	queue    queue
+	targets  map[*change.Table]*target
+	dests    map[string]*dest
+	names    int            // statements prepared in this session
+	progress string         // the prepared statement that writes the checkpoint
+	held     *change.Change // a copy of delete(old) whose create(new) comes with the next piece
+	copybuf  []byte
 }
 
 var _ sink.Sink = (*Sink)(nil)
@@ -167,7 +168,12 @@ func (s *Sink) play(ctx context.Context, b *sink.Batch, changes []change.Change,
 	if err != nil {
 		return err
 	}
-	s.queue.add(writeProgress, textArgs(args), expect{rows: 1, miss: func() error {
+	if s.progress == "" {
+		if s.progress, err = s.prepare(ctx, writeProgress); err != nil {
+			return err
+		}
+	}
+	s.queue.addPrepared(s.progress, textArgs(args), nil, expect{rows: 1, miss: func() error {
 		return refuse("stop this process, or let it stand by", "%w", sink.ErrFenced)
 	}})
 	return s.flush(ctx)
@@ -210,7 +216,7 @@ func (s *Sink) disconnect() {
 
 // forget drops what is known about an ended transaction or session.
 func (s *Sink) forget() {
-	s.tx, s.pieces, s.held = false, 0, nil
+	s.tx, s.pieces, s.held, s.progress = false, 0, nil, ""
 	s.queue.reset()
 	s.targets = map[*change.Table]*target{}
 	s.dests = map[string]*dest{}

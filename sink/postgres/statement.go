@@ -11,13 +11,18 @@ func (s *Sink) prepared(ctx context.Context, t *target, kind string, sql func() 
 	if name := t.stmts[kind]; name != "" {
 		return name, nil
 	}
+	name, err := s.prepare(ctx, sql())
+	if err == nil {
+		t.stmts[kind] = name
+	}
+	return name, err
+}
+
+func (s *Sink) prepare(ctx context.Context, sql string) (string, error) {
 	s.names++
 	name := "sluice_" + strconv.Itoa(s.names)
-	if _, err := s.conn.Prepare(ctx, name, sql(), nil); err != nil {
-		return "", err
-	}
-	t.stmts[kind] = name
-	return name, nil
+	_, err := s.conn.Prepare(ctx, name, sql, nil)
+	return name, err
 }
 
 // source is a FROM item: one text array a column, turned into rows u(c0, c1, ...).

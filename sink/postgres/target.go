@@ -115,6 +115,9 @@ func (t *target) mapColumns() error {
 		}
 		return strings.Compare(a.name, b.name)
 	})
+	if len(t.cols) == 0 {
+		return refuse("leave the table out of the sink", "the source table %s has no columns", t.table.QualifiedName())
+	}
 	return t.mapKey()
 }
 

@@ -72,6 +72,7 @@ func (s *Sink) goBack(ctx context.Context, first error) error {
 		return err
 	}
 	s.queue.reset()
+	s.progress = ""
 	s.targets, s.dests = map[*change.Table]*target{}, map[string]*dest{}
 	return s.execAll(ctx, []string{"ROLLBACK TO SAVEPOINT sluice_piece", "DEALLOCATE ALL"})
 }
