@@ -62,7 +62,7 @@ func New(cfg Config, o Options) *Console {
 // where the caller did not. The error names the address and the key to change.
 func (c *Console) Listen() (net.Addr, error) {
 	if c.listener == nil {
-		l, err := net.Listen("tcp", c.o.Address)
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", c.o.Address) // does not block
 		if err != nil {
 			return nil, fmt.Errorf("cannot serve the console on %s: stop what listens there, or set %s to another address: %w", c.o.Address, c.o.Key, err)
 		}

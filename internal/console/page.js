@@ -72,7 +72,7 @@ function fill(dl, pairs) {
 
 function showPath(s, capture, sinks) {
   const slot = obj(capture.slot), here = s.capture != null;
-  const flows = here ? capture.state === "streaming" || capture.state === "snapshot" : Object.keys(sinks).length > 0;
+  const flows = capture.state === "streaming" || capture.state === "snapshot"; // another process's flow is not known here
   fill($("postgres").querySelector("dl"), [
     ["held for the slot", bytes(slot.wal_bytes), "figure"],
     ["slot", [str(slot.name), slot.wal_status].filter(Boolean).join(" · ")],

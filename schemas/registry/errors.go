@@ -63,16 +63,16 @@ func (e *Error) target() string {
 }
 
 func (e *Error) advice() string {
-	switch e.Kind {
-	case ErrDenied:
+	switch {
+	case errors.Is(e.Kind, ErrDenied):
 		return "Give schemas.username and schemas.password, or schemas.token, of a user who may read and write the subject"
-	case ErrIncompatible:
+	case errors.Is(e.Kind, ErrIncompatible):
 		return fmt.Sprintf("Undo the change of the table, or allow it for this subject with PUT %s/config/%s and {\"compatibility\": \"NONE\"}", e.Registry, e.Subject)
-	case ErrInvalid:
+	case errors.Is(e.Kind, ErrInvalid):
 		return "Look at the registry's reason: its rules for subjects or its mode (GET /mode) may be stricter than Avro's"
-	case ErrNotFound:
+	case errors.Is(e.Kind, ErrNotFound):
 		return "Point schemas.registry to the registry that the records were written with, or restore it from its backup"
-	case ErrAnswer:
+	case errors.Is(e.Kind, ErrAnswer):
 		return "Check schemas.registry: it must be the address of the registry's API, with its path where it has one"
 	}
 	return ""
@@ -117,7 +117,7 @@ func isJSON(err error) bool {
 // isForeign tells that the registry does not know the question.
 func isForeign(err error) bool {
 	var e *Error
-	return errors.As(err, &e) && e.Kind == ErrAnswer && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed)
+	return errors.As(err, &e) && errors.Is(e.Kind, ErrAnswer) && (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed)
 }
 
 func isNoVersion(err error) bool { return errors.Is(err, ErrNotFound) }

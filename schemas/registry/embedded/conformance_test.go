@@ -38,6 +38,7 @@ func conformance(t *testing.T, f func(t *testing.T, a *api)) {
 		return
 	}
 	t.Run("foreign", func(t *testing.T) {
+		t.Cleanup(http.DefaultClient.CloseIdleConnections)
 		f(t, &api{t: t, url: strings.TrimSuffix(foreign, "/"), prefix: fmt.Sprintf("t%d-", time.Now().UnixNano()), foreign: true})
 	})
 }

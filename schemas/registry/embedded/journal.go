@@ -71,7 +71,7 @@ func (j *journal) replay(apply func(entry) error) error {
 	for n := 1; ; n++ {
 		text, err := readLine(in)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil // text, if any, was being written when the process or the machine died
 		case err != nil:
 			return fmt.Errorf("cannot read line %d of %s: %w", n, j.file.Name(), err)
@@ -110,7 +110,7 @@ func isUnwritten(text []byte) bool { return bytes.IndexByte(text, 0) >= 0 }
 
 func atEnd(in *bufio.Reader) bool {
 	_, err := in.Peek(1)
-	return err == io.EOF
+	return errors.Is(err, io.EOF)
 }
 
 func decodeLine(text []byte) (entry, error) {

@@ -25,7 +25,7 @@ func NewServer(h http.Handler) *http.Server {
 // Listen binds the address of schemas.embedded_listen, so that a caller knows before it goes on that
 // clients will find the registry.
 func Listen(addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr) // does not block
 	if err != nil {
 		return nil, fmt.Errorf("cannot serve the schema registry on %s: stop what listens there, or set schemas.embedded_listen to another address: %w", addr, err)
 	}
