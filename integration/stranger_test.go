@@ -25,6 +25,7 @@ func TestStrangersReadTheTopics(t *testing.T) {
 	}
 	capture := d.start("capture")
 	sink := d.start("sink", "copy")
+	d.caughtUp(60 * time.Second) // the snapshot is in: what follows is streamed
 	if err := w.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import sys
 import urllib.request
 
 import fastavro
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 brokers, registry, source = sys.argv[1:4]
 schemas = {}
@@ -32,20 +32,20 @@ def decode(b):
 
 
 def records(consumer, topic):
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    for number in partitions:
-        at = TopicPartition(topic, number)
-        low, high = consumer.get_watermark_offsets(at, timeout=10)
-        consumer.assign([TopicPartition(topic, number, low)])
-        while consumer.position([at])[0].offset < high:
-            message = consumer.poll(10)
-            if message is None:
-                break
-            if message.error():
-                if message.error().name() == "_PARTITION_EOF":
-                    break  # what is left are markers, which carry no data
-                raise RuntimeError(message.error())
+    """Gives every record of the topic up to its end; markers, which carry no data, do not come."""
+    numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in numbers])
+    ended = set()
+    while len(ended) < len(numbers):
+        message = consumer.poll(30)
+        if message is None:
+            raise RuntimeError(f"{topic} gives nothing more, and no end")
+        if not message.error():
             yield message
+        elif message.error().code() == KafkaError._PARTITION_EOF:
+            ended.add(message.partition())
+        else:
+            raise RuntimeError(message.error())
 
 
 consumer = Consumer({
