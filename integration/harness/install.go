@@ -45,8 +45,10 @@ func python() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	ctx, cancel := background()
+	defer cancel()
 	for _, path := range []string{filepath.Join(cache.Dir, "python", "bin", "python3"), "python3"} {
-		if exec.Command(path, "-c", "import confluent_kafka, fastavro").Run() == nil {
+		if exec.CommandContext(ctx, path, "-c", "import confluent_kafka, fastavro").Run() == nil {
 			return path, nil
 		}
 	}
