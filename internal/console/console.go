@@ -90,7 +90,9 @@ func (c *Console) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	err = shutDown(ctx, srv)
-	<-failed
+	if end := <-failed; !errors.Is(end, http.ErrServerClosed) {
+		return errors.Join(err, end)
+	}
 	return err
 }
 

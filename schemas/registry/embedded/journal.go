@@ -128,7 +128,7 @@ func decodeLine(text []byte) (entry, error) {
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 // cutTail drops what an interrupted write left behind. It was never answered, so nobody counts on it.
-func (j *journal) cutTail(log *slog.Logger) error {
+func (j *journal) cutTail(logger *slog.Logger) error {
 	end, err := j.file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return fmt.Errorf("cannot find the end of %s: %w", j.file.Name(), err)
@@ -136,7 +136,7 @@ func (j *journal) cutTail(log *slog.Logger) error {
 	if end == j.size {
 		return nil
 	}
-	log.Warn("schema registry's last write was cut short and is dropped; it was never acknowledged", "file", j.file.Name(), "bytes", end-j.size)
+	logger.Warn("schema registry's last write was cut short and is dropped; it was never acknowledged", "file", j.file.Name(), "bytes", end-j.size)
 	return j.truncate()
 }
 

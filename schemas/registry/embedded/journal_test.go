@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 		if err := writeUntilKilled(dir, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
-		os.Exit(1)
+		return
 	}
 	goleak.VerifyTestMain(m)
 }

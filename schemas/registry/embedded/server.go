@@ -53,6 +53,8 @@ func (r *Registry) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		err = errors.Join(err, srv.Close())
 	}
-	<-failed
+	if end := <-failed; !errors.Is(end, http.ErrServerClosed) {
+		return errors.Join(err, end)
+	}
 	return err
 }
