@@ -105,8 +105,13 @@ func (b *batch) finish(producer int64, epoch int16) {
 	be.PutUint16(h[atProducerEpoch:], uint16(epoch))
 	be.PutUint32(h[atSequence:], uint32(b.sequence))
 	be.PutUint32(h[atCount:], uint32(b.count))
-	be.PutUint32(h[atCRC:], crc32.Checksum(h[atAttributes:], castagnoli))
+	setSum(h)
 	b.finished = true
+}
+
+// setSum writes the sum over a whole batch.
+func setSum(b []byte) {
+	binary.BigEndian.PutUint32(b[atCRC:], crc32.Checksum(b[atAttributes:], castagnoli))
 }
 
 // nextSequence is the sequence after n records; it wraps to 0 after the largest int32.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +35,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg.withDefaults(), log: log, brokers: map[int32]string{}, idle: map[string][]*conn{}}
+	c.dialer.connect = (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext
 	var err error
 	if c.dialer.tls, err = cfg.TLS.load(); err != nil {
 		return nil, err

@@ -2,57 +2,79 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/sluicecdc/sluice/integration/harness"
 )
 
 func TestAppendArrivesInOrder(t *testing.T) {
-	b := startBroker(t)
-	c := open(t, b.addr)
-	name := topic(t, c, 3, false)
-	p, to := fenced(t, c, "first", name)
+	c := shared(t)
+	name := topic(t, c, 3)
+	p, to := fenced(t, c, ProducerConfig{TransactionalID: name}, name)
 	ctx := timeout(t, time.Minute)
 	const n = 30_000
-	for i := range n {
-		if err := p.Append(ctx, to[i%3], uint64(i), Record{TimeMillis: 1_700_000_000_000, Key: []byte("k"), Value: fmt.Appendf(nil, "%08d", i)}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	appendRange(t, ctx, p, to, 0, n)
 	if err := p.Wait(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := p.OldestTag(); ok {
 		t.Error("something is still unacknowledged after Wait")
 	}
-	got := values(t, c, name)
-	for part := range int32(3) {
-		wantSequence(t, got[part], int(part), n, 3)
-	}
+	wantAll(t, c, name, 3, n)
 	tails, err := c.Tail(ctx, name, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s := string(tails[0][1].Value); s != fmt.Sprintf("%08d", n-3) {
-		t.Errorf("last record of partition 0 is %q", s)
+	if a, b := string(tails[0][0].Value), string(tails[0][1].Value); a != number(n-6) || b != number(n-3) {
+		t.Errorf("the last records of partition 0 are %q and %q", a, b)
 	}
-	r, err := c.NewReader(ctx, ReaderConfig{Offsets: map[TopicPartition]int64{{name, 0}: FirstOffset, {name, 1}: FirstOffset, {name, 2}: FirstOffset}, BufferBytes: 100_000})
+	r, err := c.NewReader(ctx, ReaderConfig{BufferBytes: 100_000, Offsets: map[TopicPartition]int64{
+		{name, 0}: FirstOffset, {name, 1}: FirstOffset, {name, 2}: FirstOffset}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	for part := range int32(3) {
-		wantSequence(t, take(t, ctx, r.Feed(TopicPartition{name, part}), n/3), int(part), n, 3)
+	for part := range 3 {
+		wantSequence(t, read(t, ctx, r.Feed(TopicPartition{name, int32(part)}), n/3), part, n, 3)
 	}
 }
 
-// wantSequence checks that a partition holds from, from+step, ... below end.
-func wantSequence(t *testing.T, got []string, from, end, step int) {
+// number is the value of record i in these tests.
+func number(i int) string { return fmt.Sprintf("%08d", i) }
+
+// appendRange appends records from..to-1, round robin.
+func appendRange(t testing.TB, ctx context.Context, p *Producer, parts []*Partition, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		r := Record{TimeMillis: time.Now().UnixMilli(), Key: []byte("k"), Value: []byte(number(i))}
+		if err := p.Append(ctx, parts[i%len(parts)], uint64(i), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// wantAll checks that a topic holds 0..n-1, dealt over its partitions, in order.
+func wantAll(t testing.TB, c *Client, topic string, partitions, n int) {
+	t.Helper()
+	got := values(t, c, topic)
+	for part := range partitions {
+		wantSequence(t, got[int32(part)], part, n, partitions)
+	}
+}
+
+func wantSequence(t testing.TB, got []string, from, end, step int) {
 	t.Helper()
 	i := 0
 	for v := from; v < end; v += step {
-		if i >= len(got) || got[i] != fmt.Sprintf("%08d", v) {
-			t.Fatalf("record %d of %d: got %q, want %08d", i, len(got), at(got, i), v)
+		if i >= len(got) || got[i] != number(v) {
+			t.Fatalf("record %d of %d: got %q, want %s", i, len(got), got[min(i, max(len(got)-1, 0)):min(i+1, len(got))], number(v))
 		}
 		i++
 	}
@@ -61,22 +83,231 @@ func wantSequence(t *testing.T, got []string, from, end, step int) {
 	}
 }
 
-func at(list []string, i int) string {
-	if i < len(list) {
-		return list[i]
-	}
-	return "nothing"
-}
-
-func take(t *testing.T, ctx context.Context, f *Feed, n int) []string {
-	t.Helper()
-	var out []string
-	for range n {
-		r, err := f.Next(ctx)
-		if err != nil {
+func TestAnEarlierOwnerIsRefusedOnEveryPartition(t *testing.T) {
+	c := shared(t)
+	name := topic(t, c, 5)
+	ctx := timeout(t, time.Minute)
+	for part := range 5 {
+		old, oldParts := fenced(t, c, ProducerConfig{TransactionalID: name}, name)
+		appendRange(t, ctx, old, oldParts[part:part+1], 0, 1)
+		if err := old.Wait(ctx); err != nil {
 			t.Fatal(err)
 		}
-		out = append(out, string(r.Value))
+		young, parts := fenced(t, c, ProducerConfig{TransactionalID: name}, name)
+		appendRange(t, ctx, old, oldParts[part:part+1], 1, 2)
+		err := old.Wait(ctx)
+		var code Code
+		if !errors.As(err, &code) || code != codeFencedEpoch || !strings.Contains(err.Error(), "only one may run") {
+			t.Fatalf("partition %d: the old owner got %v", part, err)
+		}
+		appendRange(t, ctx, young, parts[part:part+1], 2, 3)
+		if err := young.Wait(ctx); err != nil {
+			t.Fatal(err)
+		}
+		young.Close()
 	}
-	return out
+	for part, got := range values(t, c, name) {
+		if strings.Join(got, " ") != number(0)+" "+number(2) {
+			t.Errorf("partition %d holds %v", part, got)
+		}
+	}
+}
+
+func TestTopicsFencedLater(t *testing.T) {
+	c := shared(t)
+	first, second := topic(t, c, 2), topic(t, c, 3)
+	ctx := timeout(t, time.Minute)
+	p, parts := fenced(t, c, ProducerConfig{TransactionalID: first}, first)
+	appendRange(t, ctx, p, parts, 0, 100)
+	handles, err := p.Fence(ctx, []string{first, second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(handles[first]) != 2 || handles[first][0] != parts[0] || len(handles[second]) != 3 {
+		t.Fatalf("handles: %v", handles)
+	}
+	appendRange(t, ctx, p, handles[second], 0, 300)
+	appendRange(t, ctx, p, parts, 100, 200)
+	if err := p.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	wantAll(t, c, first, 2, 200)
+	wantAll(t, c, second, 3, 300)
+}
+
+func TestRecordTooLarge(t *testing.T) {
+	c := shared(t)
+	name := topic(t, c, 1)
+	p, parts := fenced(t, c, ProducerConfig{TransactionalID: name}, name)
+	ctx := timeout(t, time.Minute)
+	limit := c.Config().MaxMessageBytes
+	err := p.Append(ctx, parts[0], 1, Record{Value: make([]byte, limit)})
+	var large *RecordTooLargeError
+	if !errors.As(err, &large) || large.Limit != limit || large.Topic != name || large.Size <= limit {
+		t.Fatalf("got %v", err)
+	}
+	// the largest that fits must pass
+	if err := p.Append(ctx, parts[0], 1, Record{Value: make([]byte, limit-100)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// scissors cut the connections of a client after random numbers of bytes, in the middle of writes and
+// of answers.
+type scissors struct {
+	mu    sync.Mutex
+	rng   *rand.Rand
+	least int
+	most  int
+	cuts  int
+}
+
+// mostCuts is when the scissors rest, so that a run ends.
+const mostCuts = 6
+
+func (s *scissors) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &cutConn{Conn: c, s: s, write: s.least + s.rng.IntN(s.most), read: s.least + s.rng.IntN(s.most/4+1)}, nil
+}
+
+func (s *scissors) cut(c net.Conn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cuts++
+	c.Close()
+	return errors.New("cut by the test")
+}
+
+func (s *scissors) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cuts >= mostCuts
+}
+
+type cutConn struct {
+	net.Conn
+	s           *scissors
+	write, read int // bytes left
+}
+
+func (c *cutConn) Write(b []byte) (int, error) {
+	if c.s.idle() {
+		return c.Conn.Write(b)
+	}
+	if len(b) > c.write {
+		n, _ := c.Conn.Write(b[:c.write])
+		return n, c.s.cut(c.Conn)
+	}
+	c.write -= len(b)
+	return c.Conn.Write(b)
+}
+
+func (c *cutConn) Read(b []byte) (int, error) {
+	if c.s.idle() {
+		return c.Conn.Read(b)
+	}
+	if c.read <= 0 {
+		return 0, c.s.cut(c.Conn)
+	}
+	n, err := c.Conn.Read(b[:min(len(b), c.read)])
+	c.read -= n
+	return n, err
+}
+
+// TestCutConnections: whatever is cut where, every record stands in its partition once and in order.
+func TestCutConnections(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	c := shared(t)
+	for run := range 18 {
+		s := &scissors{rng: rand.New(rand.NewPCG(seed, uint64(run))), least: 200, most: 1 << (11 + run%6)}
+		name := topic(t, c, 2)
+		p, parts := fenced(t, c, ProducerConfig{TransactionalID: name, BufferBytes: 200_000, BatchBytes: 8 << 10}, name)
+		p.c = cuttingClient(t, c, s)
+		ctx := timeout(t, 2*time.Minute)
+		n := 200 + s.rng.IntN(3000)
+		for i := 0; i < n; i += 100 {
+			appendRange(t, ctx, p, parts, i, min(i+100, n))
+			if s.rng.IntN(2) == 0 {
+				p.Flush()
+			}
+		}
+		if err := p.Wait(ctx); err != nil {
+			t.Fatalf("run %d: %v", run, err)
+		}
+		wantAll(t, c, name, 2, n)
+		p.Close()
+		t.Logf("run %d: %d records, %d cuts", run, n, s.cuts)
+	}
+}
+
+// cuttingClient is a copy of c whose connections are cut.
+func cuttingClient(t *testing.T, c *Client, s *scissors) *Client {
+	t.Helper()
+	k := &Client{cfg: c.cfg, log: quiet(), dialer: c.dialer, brokers: map[int32]string{}, idle: map[string][]*conn{}}
+	if _, err := k.metadata(timeout(t, time.Minute), []string{}); err != nil {
+		t.Fatal(err)
+	}
+	k.dialer.connect = s.dial
+	t.Cleanup(func() { k.Close() })
+	return k
+}
+
+func TestBrokersDieAndComeBack(t *testing.T) {
+	cluster := harness.Kafka(t, harness.KafkaOptions{Brokers: 3})
+	c := open(t, cluster.Addrs()...)
+	name := topic(t, c, 6)
+	p, parts := fenced(t, c, ProducerConfig{TransactionalID: name}, name)
+	ctx := timeout(t, 5*time.Minute)
+	r, err := c.NewReader(ctx, ReaderConfig{Offsets: map[TopicPartition]int64{{name, 0}: FirstOffset}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	appended := make(chan int)
+	stop := make(chan struct{})
+	go func() {
+		n := 0
+		defer func() { appended <- n }()
+		for ; ; n += 100 {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for i := n; i < n+100; i++ {
+				if err := p.Append(ctx, parts[i%6], uint64(i), Record{TimeMillis: time.Now().UnixMilli(), Value: []byte(number(i))}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+			p.Flush()
+			if n%10_000 == 0 {
+				if err := p.Wait(ctx); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	}()
+	for i := range 3 {
+		cluster.Kill9(i)
+		cluster.StartBroker(i)
+	}
+	close(stop)
+	n := <-appended
+	if err := p.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d records", n)
+	wantAll(t, c, name, 6, n)
+	wantSequence(t, read(t, ctx, r.Feed(TopicPartition{name, 0}), (n+5)/6), 0, n, 6)
 }

@@ -24,15 +24,16 @@ const dialTimeout = 4 * time.Second
 
 // dialer makes connections as the configuration says.
 type dialer struct {
-	tls   *tls.Config
-	login sasl.Mechanism
+	tls     *tls.Config
+	login   sasl.Mechanism
+	connect func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // dial connects, secures, asks for versions and logs in.
 func (d *dialer) dial(ctx context.Context, addr string) (*conn, error) {
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	raw, err := (&net.Dialer{KeepAlive: 30 * time.Second}).DialContext(dialCtx, "tcp", addr)
+	raw, err := d.connect(dialCtx, "tcp", addr)
 	if err != nil {
 		return nil, orCause(ctx, addr, &FaultError{Broker: addr, Err: plainReason(err)})
 	}
