@@ -16,10 +16,10 @@ type block struct {
 	db     []byte
 	tables []byte // schema, table
 
-	group  change.Group // that the next four were made for
+	group  change.Group // that the next five were made for
 	primed bool
-	start  []byte // names to db
-	commit []byte // sequence up to the change's LSN
+	start  []byte // names to the change's LSN in sequence
+	length int    // where in start the length of sequence stands
 	times  []byte // ts_us to the mark of lsn
 	after  []byte // xmin to the mark of ordinal
 	id     []byte // transaction: mark and id
@@ -48,8 +48,9 @@ func (b *block) prime(g *change.Group) {
 	b.group, b.primed = *g, true
 	b.start = appendLong(append(b.start[:0], b.names...), int64(g.Time)/1000)
 	b.start = append(appendString(b.start, snapshotWord(g)), b.db...)
-	b.commit = strconv.AppendUint(append(b.commit[:0], '[', '"'), uint64(g.Commit), 10)
-	b.commit = append(b.commit, '"', ',', '"')
+	b.length = len(b.start) + 1
+	b.start = strconv.AppendUint(append(b.start, branchValue, 0, '[', '"'), uint64(g.Commit), 10)
+	b.start = append(b.start, '"', ',', '"')
 	b.times = appendOptionalLong(b.times[:0], int64(g.Time))
 	b.times = append(appendOptionalLong(b.times, int64(g.Time)*1000), b.tables...)
 	b.times = append(appendXID(b.times, g.XID), branchValue)
@@ -91,9 +92,8 @@ func (b *block) appendSource(dst []byte, c *change.Change) []byte {
 	if lsn == 0 {
 		lsn = b.group.Commit
 	}
-	dst = append(append(dst, b.start...), branchValue, 0)
-	mark := len(dst) - 1
-	dst = strconv.AppendUint(append(dst, b.commit...), uint64(lsn), 10)
+	mark := len(dst) + b.length
+	dst = strconv.AppendUint(append(dst, b.start...), uint64(lsn), 10)
 	dst = append(dst, '"', ']')
 	dst[mark] = byte(len(dst)-mark-1) << 1 // at most 46 bytes
 	dst = appendLong(append(dst, b.times...), int64(lsn))
