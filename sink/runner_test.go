@@ -151,6 +151,12 @@ func (s *stage) stop(t *testing.T) {
 	}
 }
 
+// pass lets the bubble's time pass, and everything that is due by then happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func TestRunnerApplies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, &memory{}, 2000)
@@ -158,7 +164,7 @@ func TestRunnerApplies(t *testing.T) {
 			t.Errorf("before the start: %+v", got)
 		}
 		s.start(t)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		got := s.Status()
 		if got.State != StateRunning || got.AppliedLSN != 2000 || !got.Complete || got.LagSeconds < 7 || got.LagSeconds > 9 {
 			t.Errorf("status %+v", got)
@@ -200,7 +206,7 @@ func TestRunnerTriesAgain(t *testing.T) {
 		}}
 		s := newStage(t, dest, 10)
 		s.start(t)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if got := s.Status(); got.AppliedLSN != 10 || dest.resumed != 4 || dest.applied != 10 {
 			t.Errorf("%+v, resumed %d times, applied %d batches", got, dest.resumed, dest.applied)
 		}
@@ -247,7 +253,7 @@ func TestRunnerIsHeld(t *testing.T) {
 		}}
 		s := newStage(t, dest, 10)
 		s.start(t)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		got := s.Status()
 		if got.State != StateHeld || got.AppliedLSN != 2 || !strings.Contains(got.Reason, "truncate: apply") {
 			t.Errorf("%+v", got)
@@ -282,11 +288,11 @@ func TestRunnerStandsBy(t *testing.T) {
 		}
 		s := newStage(t, dest, 3)
 		s.start(t)
-		time.Sleep(3500 * time.Millisecond)
+		pass(3500 * time.Millisecond)
 		if got := s.Status(); got.State != StateStandby {
 			t.Errorf("%+v", got)
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if got := s.Status(); got.State != StateRunning || got.AppliedLSN != 3 || dest.resumed != 8 {
 			t.Errorf("%+v after %d resumes", got, dest.resumed)
 		}
@@ -305,7 +311,7 @@ func TestRunnerFinishesTheBatchUnderWay(t *testing.T) {
 		}}
 		s := newStage(t, dest, 3)
 		s.start(t)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		s.stop(t)
 		if dest.applied != 1 || dest.held.Commit != 1 || s.offsets.last != 1 {
 			t.Errorf("applied %d, at %v, offsets %v", dest.applied, dest.held.Commit, s.offsets.last)
@@ -321,7 +327,7 @@ func TestRunnerDrainsForAWhileOnly(t *testing.T) {
 		}}
 		s := newStage(t, dest, 3)
 		s.start(t)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		asked := time.Now()
 		s.stop(t)
 		if took := time.Since(asked); took != DefaultDrainTimeout {
@@ -342,7 +348,7 @@ func TestRunnerPreparesOneBatchAhead(t *testing.T) {
 			return &script{total: 3, dues: dues}, nil
 		}
 		s.start(t)
-		time.Sleep(500 * time.Millisecond)
+		pass(500 * time.Millisecond)
 		if len(dues) != 2 {
 			t.Fatalf("%d batches were asked for while the first is applied", len(dues))
 		}
@@ -351,7 +357,7 @@ func TestRunnerPreparesOneBatchAhead(t *testing.T) {
 		if second.Err() != nil {
 			t.Error("the second batch is due while the first is applied")
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if second.Err() == nil {
 			t.Error("the second batch is not due though the first is applied")
 		}

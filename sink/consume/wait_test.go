@@ -35,6 +35,7 @@ func follow(t *testing.T, c *consumer) <-chan given {
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
+	synctest.Wait()
 	return out
 }
 
@@ -60,6 +61,7 @@ func TestIdleCheckpointsAreFew(t *testing.T) {
 			w.end()
 			r.grow()
 			time.Sleep(time.Millisecond)
+			synctest.Wait()
 		}
 		if n := len(out); n < 9 || n > 12 {
 			t.Errorf("%d checkpoints in 5 s without changes", n)
@@ -83,6 +85,7 @@ func TestChangesAreGivenAtOnce(t *testing.T) {
 		out := follow(t, r.start(sink.Checkpoint{}))
 		for i := range 3 {
 			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
 			w.begin(false)
 			w.end() // a heartbeat does not delay what follows
 			w.begin(false)
@@ -99,6 +102,7 @@ func TestChangesAreGivenAtOnce(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		w.begin(false)
 		w.end()
 		r.grow()
@@ -130,6 +134,7 @@ func TestWholeGroupsDoNotWaitForALateOne(t *testing.T) {
 			t.Fatalf("%+v after %v", b.Batch, b.at)
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if n := strings.Count(log.String(), "waiting for records that their group's END announced"); n != 1 || len(out) != 0 {
 			t.Errorf("%d lines about late records, %d batches", n, len(out))
 		}
@@ -157,6 +162,7 @@ func TestGathersWhileNotDue(t *testing.T) {
 			}
 			got <- b
 		}()
+		synctest.Wait()
 		for range 7 {
 			w.begin(false)
 			w.row('c', "a", 0, "x")
