@@ -113,15 +113,8 @@ func noSpecial(_ *codec, dst, _ []byte) ([]byte, error) { return dst, errForm }
 // stringFromText takes every type whose Avro form is its own text, and bytes as they are.
 func stringFromText(_ *codec, dst, src []byte) ([]byte, error) { return appendBytes(dst, src), nil }
 
-// appendMeasured writes a string whose length is known only after write has appended it. Up to 63
-// bytes the length takes one byte and nothing moves.
-func appendMeasured(dst []byte, write func(dst []byte) []byte) []byte {
-	mark := len(dst)
-	dst = write(append(dst, 0))
-	return measure(dst, mark)
-}
-
-// measure puts the length of what stands after the byte at mark into it, making room as needed.
+// measure puts the length of what stands after the byte at mark into it: of a string whose length is
+// known only when it is written. Up to 63 bytes the length takes one byte and nothing moves.
 func measure(dst []byte, mark int) []byte {
 	n := len(dst) - mark - 1
 	if n < 64 {
