@@ -16,7 +16,7 @@ import (
 // pileWait, whichever is first; when it is idle, for the first byte.
 const (
 	pile     = 256 << 10
-	pileWait = time.Millisecond
+	pileWait = 2 * time.Millisecond
 	// rush is how many reads in a row, each within pileWait of the one before, make the connection
 	// busy: a small transaction is a handful of messages and must not wait for more.
 	rush = 8

@@ -135,6 +135,7 @@ func (c *Capture) add(ctx context.Context, r *relation) error {
 // sessions runs one after the other until one ends for good.
 func (c *Capture) sessions(ctx context.Context) error {
 	var b backoff
+	var told time.Time
 	for {
 		begun := time.Now()
 		err := c.session(ctx)
@@ -155,18 +156,22 @@ func (c *Capture) sessions(ctx context.Context) error {
 			b = backoff{}
 		}
 		c.metrics.reconnects.Inc()
-		c.setState(StateConnecting)
-		d := b.next()
-		c.log.Warn("the connection to the source is lost, trying again; PostgreSQL keeps the log, nothing is lost",
-			"server", c.source.where, "wait", d.Round(time.Millisecond), "error", err)
-		if err := wait(ctx, d); err != nil {
+		if c.setState(StateConnecting) || time.Since(told) > tellEvery {
+			told = time.Now()
+			c.log.Warn("the connection to the source is lost, trying again; PostgreSQL keeps the log, nothing is lost",
+				"server", c.source.where, "error", err)
+		}
+		if err := wait(ctx, b.next()); err != nil {
 			return err
 		}
 	}
 }
 
+// tellEvery is how often a trouble that lasts is told.
+const tellEvery = 30 * time.Second
+
 // retry tries until f succeeds, fails for good, or ctx ends. The first failure is told at once, later
-// ones every half minute.
+// ones every tellEvery.
 func (c *Capture) retry(ctx context.Context, f func() error) error {
 	var b backoff
 	var told time.Time
@@ -175,7 +180,7 @@ func (c *Capture) retry(ctx context.Context, f func() error) error {
 		if err == nil || ctx.Err() != nil || !temporary(err) {
 			return err
 		}
-		if time.Since(told) > 30*time.Second {
+		if time.Since(told) > tellEvery {
 			told = time.Now()
 			c.log.Warn("the source cannot be reached, trying again", "error", err)
 		}

@@ -63,7 +63,7 @@ func temporary(err error) bool {
 // The waits between two tries: they double from the first to the last, with a quarter of jitter.
 const (
 	firstWait = 200 * time.Millisecond
-	lastWait  = 10 * time.Second
+	lastWait  = 3 * time.Second
 )
 
 // backoff counts waits.

@@ -88,17 +88,12 @@ func (s *stream) receive(ctx context.Context) error {
 // room makes sure of a slab to read into. While there is none, nothing is read, PostgreSQL waits, and
 // it is told on time that we live.
 func (s *stream) room(ctx context.Context) error {
-	if s.cur != nil {
+	if s.cur != nil || s.take() {
 		return nil
 	}
 	wake := time.NewTicker(tick)
 	defer wake.Stop()
-	for ctx.Err() == nil {
-		if s.cur = s.pool.get(s.need); s.cur != nil {
-			s.filled, s.parsed = copy(s.cur.buf, s.carry), 0
-			s.carry = s.carry[:0]
-			return nil
-		}
+	for ctx.Err() == nil && !s.take() {
 		select {
 		case <-s.pool.freed:
 		case <-wake.C:
@@ -109,6 +104,17 @@ func (s *stream) room(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// take gets a slab, which begins with what was left of the one before.
+func (s *stream) take() bool {
+	s.cur = s.pool.get(s.need)
+	if s.cur == nil {
+		return false
+	}
+	s.filled, s.parsed = copy(s.cur.buf, s.carry), 0
+	s.carry = s.carry[:0]
+	return true
 }
 
 // read reads once, or gives up after a tick.
