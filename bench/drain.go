@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sluicecdc/sluice/bench/load"
 )
@@ -64,12 +67,27 @@ func (b *bench) drain(ctx context.Context, name string, w workload) (result, err
 				return r, fmt.Errorf("%s: %w", c.name, err)
 			}
 			r.add(c.name, s)
-			if _, err := conn.Exec(ctx, "select pg_drop_replication_slot($1)", "sluice_"+job.name); err != nil {
+			if err := dropSlot(ctx, conn, "sluice_"+job.name); err != nil {
 				return r, err
 			}
 		}
 	}
 	return r, nil
+}
+
+// dropSlot drops the slot once its walsender has noticed that the reader is gone.
+func dropSlot(ctx context.Context, conn *pgx.Conn, name string) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range 200 {
+		_, err := conn.Exec(ctx, "select pg_drop_replication_slot($1)", name)
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "55006" { // object_in_use
+			return err
+		}
+		<-tick.C
+	}
+	return fmt.Errorf("slot %s stays in use", name)
 }
 
 // mark gives the end of the backlog and commits one row more behind it, so that a reader passes the
