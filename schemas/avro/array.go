@@ -2,6 +2,7 @@ package avro
 
 import (
 	"encoding/binary"
+	"errors"
 	"strconv"
 
 	"github.com/sluicecdc/sluice/schemas"
@@ -158,7 +159,7 @@ func (c *codec) appendItem(dst []byte, a *array) ([]byte, error) {
 // textOfBinary prints a value in binary form: through its Avro form, unless that cannot hold it.
 func (c *codec) textOfBinary(dst, src []byte) ([]byte, error) {
 	form, err := c.binary(c, nil, src)
-	if err == errSpecial {
+	if errors.Is(err, errSpecial) {
 		return c.special(c, dst, src)
 	}
 	if err != nil {

@@ -88,11 +88,11 @@ func (e *Encoder) appendNull(dst []byte, i int, v *change.Value, old bool, cause
 	switch {
 	case v.Format == change.Unchanged:
 		e.aside.unchanged = append(e.aside.unchanged, mark{column: i, old: old})
-	case cause == errSpecial:
+	case errors.Is(cause, errSpecial):
 		if err := e.noteSpecial(i, v, old); err != nil {
 			return dst, err
 		}
-	case cause == errNoValue:
+	case errors.Is(cause, errNoValue):
 		return dst, errAbsent
 	default:
 		return dst, cause
@@ -118,9 +118,9 @@ func keyError(v *change.Value, cause error) error {
 		return errKeyNull
 	case v.Format == change.Unchanged:
 		return errKeyUnchanged
-	case cause == errNoValue:
+	case errors.Is(cause, errNoValue):
 		return errKeyAbsent
-	case cause == errSpecial:
+	case errors.Is(cause, errSpecial):
 		return errKeySpecial
 	}
 	return cause
