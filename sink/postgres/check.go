@@ -22,8 +22,7 @@ const minVersion = 140000
 func (s *Sink) Check(ctx context.Context) []Finding {
 	conn, cfg, err := connect(ctx, s.o.DSN)
 	if err != nil {
-		e := s.wrap("connect to", "", err).(*Error)
-		return []Finding{{What: "destination answers", Fault: err.Error(), Fix: e.Fix}}
+		return []Finding{{What: "destination answers", Fault: err.Error(), Fix: s.fix("connect to", err)}}
 	}
 	c := checker{s: &Sink{o: s.o, conn: conn, user: cfg.User, database: cfg.Database}, ctx: ctx}
 	defer c.s.disconnect()

@@ -127,6 +127,15 @@ func (s *Sink) wrap(doing, table string, err error) error {
 	return e
 }
 
+// fix gives only the advice of wrap.
+func (s *Sink) fix(doing string, err error) string {
+	var e *Error
+	if errors.As(s.wrap(doing, "", err), &e) {
+		return e.Fix
+	}
+	return ""
+}
+
 // What was being done, in errors.
 const (
 	doApply = "apply to"

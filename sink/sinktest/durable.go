@@ -73,7 +73,7 @@ func testCheckpoint(t *testing.T, b *bench) {
 func testLease(t *testing.T, b *bench) {
 	b.open()
 	other := b.to.Open(t, []sink.Table{hard("public.items")})
-	defer other.Close()
+	defer func() { _ = other.Close() }()
 	if _, err := other.Resume(b.ctx); !errors.Is(err, sink.ErrLeased) {
 		t.Fatalf("a second process got %v, want ErrLeased", err)
 	}
