@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +15,7 @@ type Metrics struct {
 	records  *prometheus.CounterVec
 	recovery *prometheus.HistogramVec
 	drift    *prometheus.GaugeVec
-	applied  *prometheus.GaugeVec
+	lag      *lagCollector
 	batches  *prometheus.CounterVec
 	retries  *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
@@ -34,13 +35,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			[]float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600}),
 		drift: gauge("sluice_drift_records",
 			"Rows that differ from the source as last verified, by kind: missing, extra, different.", "sink", "table", "kind"),
-		applied: gauge("sluice_sink_applied_time_seconds",
-			"Source commit time of the last group applied, in seconds since 1970: time() minus it is the lag. 0 before the first.", "sink"),
+		lag: &lagCollector{sinks: map[string]func() float64{}, desc: prometheus.NewDesc("sluice_sink_lag_seconds",
+			"Age of the source commit that the destination stands at, now; heartbeats keep it small when the source is idle.", []string{"sink"}, nil)},
 		batches: counter("sluice_sink_batches_total", "Batches applied, pieces of large transactions included.", "sink"),
 		retries: counter("sluice_sink_retries_total", "Attempts that ended with an error that may pass.", "sink"),
 		dropped: counter("sluice_sink_cut_short_records_total", "Records dropped because the group that they belong to never ended.", "sink"),
 	}
-	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.applied, m.batches, m.retries, m.dropped)
+	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped)
 	return m
 }
 
@@ -59,10 +60,34 @@ func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
 // CutShort gives the counter of a sink's records that were dropped because their group never ended.
 func (m *Metrics) CutShort(sink string) prometheus.Counter { return m.dropped.WithLabelValues(sink) }
 
+// lagCollector asks for the lag when it is scraped, so that it grows while nothing is applied.
+type lagCollector struct {
+	desc  *prometheus.Desc
+	mu    sync.Mutex
+	sinks map[string]func() float64
+}
+
+func (l *lagCollector) watch(sink string, lag func() float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sinks[sink] = lag
+}
+
+// Describe implements prometheus.Collector.
+func (l *lagCollector) Describe(out chan<- *prometheus.Desc) { out <- l.desc }
+
+// Collect implements prometheus.Collector.
+func (l *lagCollector) Collect(out chan<- prometheus.Metric) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for sink, lag := range l.sinks {
+		out <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, lag(), sink)
+	}
+}
+
 // sinkMetrics are one sink's series, looked up once. The runner's goroutine uses them.
 type sinkMetrics struct {
 	latency, recovery         prometheus.Observer
-	appliedTime               prometheus.Gauge
 	batches, retries, dropped prometheus.Counter
 	records                   *prometheus.CounterVec
 	name                      string
@@ -80,7 +105,7 @@ type tableMetrics struct {
 func newSinkMetrics(m *Metrics, cfg *Config) *sinkMetrics {
 	s := &sinkMetrics{
 		latency: m.latency.WithLabelValues(cfg.Name), recovery: m.recovery.WithLabelValues(cfg.Name),
-		appliedTime: m.applied.WithLabelValues(cfg.Name), batches: m.batches.WithLabelValues(cfg.Name),
+		batches: m.batches.WithLabelValues(cfg.Name),
 		retries: m.retries.WithLabelValues(cfg.Name), dropped: m.CutShort(cfg.Name),
 		records: m.records, name: cfg.Name, tables: map[string]*tableMetrics{},
 	}
@@ -144,7 +169,6 @@ func (s *sinkMetrics) apply(b *Batch, now time.Time) {
 	for _, commit := range b.Commits {
 		s.latency.Observe(now.Sub(timeOf(commit)).Seconds())
 	}
-	s.appliedTime.Set(float64(b.Checkpoint.Time) / 1e6)
 }
 
 // fail counts the changes of a batch that was not applied.

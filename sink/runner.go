@@ -66,6 +66,7 @@ func New(cfg Config, dest Sink, deps Deps) *Runner {
 	r := &Runner{cfg: cfg, dest: dest, deps: deps, log: deps.Log.With("sink", cfg.Name)}
 	r.metrics = newSinkMetrics(deps.Metrics, &cfg)
 	r.status.init()
+	deps.Metrics.lag.watch(cfg.Name, func() float64 { return r.Status().LagSeconds })
 	return r
 }
 

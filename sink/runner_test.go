@@ -179,8 +179,8 @@ func TestRunnerApplies(t *testing.T) {
 		s.wantMetrics(t, "sluice_sync_records_total", `
 			sluice_sync_records_total{result="applied",sink="billing",table="public.accounts"} 2000
 			sluice_sync_records_total{result="failed",sink="billing",table="public.accounts"} 0`)
-		if n := testutil.CollectAndCount(s.reg, "sluice_sync_latency_seconds", "sluice_drift_records", "sluice_recovery_seconds"); n != 5 {
-			t.Errorf("%d series of latency, drift and recovery, want 1+3+1", n)
+		if n := testutil.CollectAndCount(s.reg, "sluice_sync_latency_seconds", "sluice_drift_records", "sluice_recovery_seconds", "sluice_sink_lag_seconds"); n != 6 {
+			t.Errorf("%d series of latency, drift, recovery and lag, want 1+3+1+1", n)
 		}
 	})
 }
