@@ -67,7 +67,7 @@ func isOwnText(t *change.Type) bool {
 // avroType is the table of types of docs/records.md. Connect's names stand beside logical types,
 // except on array items, where converters stop at them.
 func avroType(t *change.Type, item bool) any {
-	s := schema{}
+	var s schema
 	switch t.Kind {
 	case change.Bool:
 		return "boolean"

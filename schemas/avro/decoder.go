@@ -24,7 +24,6 @@ type Decoder struct {
 	names    []string // of the columns in Avro
 	envelope []step
 	key      []keyField
-	columns  int
 
 	reader    reader
 	arena     []byte
