@@ -1,0 +1,199 @@
+package capture
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicecdc/sluice/integration/harness"
+)
+
+// refused runs a capture that must end with an error that holds all of the words.
+func refused(t *testing.T, cfg Config, r *recorder, words ...string) {
+	t.Helper()
+	err := start(t, cfg, r).end()
+	if err == nil {
+		t.Fatal("it ran")
+	}
+	for _, w := range words {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("the error does not say %q: %v", w, err)
+		}
+	}
+}
+
+func TestGaps(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)`)
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		r.await(1)
+		c.awaitState(StateStreaming)
+		c.finish()
+		slot := c.cfg.Slot
+
+		renamed := cfg
+		renamed.Slot = slot + "_b"
+		refused(t, renamed, r, "source.slot is "+slot+"_b", r.Durable().String())
+
+		d.run(`SELECT pg_drop_replication_slot('` + slot + `')`)
+		refused(t, cfg, r, "the slot is gone", slot, r.Durable().String(), "sluice teardown")
+		if n := d.ask(`SELECT count(*)::text FROM pg_replication_slots WHERE database = current_database()`); n != "0" {
+			t.Errorf("%s slots were made: the next start would not see the gap", n)
+		}
+
+		r.journal[ledgerKey] = []byte(strings.Replace(string(r.journal[ledgerKey]), `"system_id":"`, `"system_id":"9`, 1))
+		refused(t, cfg, r, "another cluster")
+	})
+}
+
+func TestSnapshotNever(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (0)`)
+		cfg.Snapshot.Mode = SnapshotNever
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		c.awaitState(StateStreaming)
+		d.run(`INSERT INTO a VALUES (1)`)
+		expectIDs(t, r.await(1), 1)
+		c.finish()
+		c = start(t, cfg, r)
+		c.awaitState(StateStreaming)
+		d.run(`INSERT INTO a VALUES (2)`)
+		expectIDs(t, r.await(2), 2)
+		c.finish()
+	})
+}
+
+func TestRefusals(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		r := newRecorder(t)
+		with := func(tables ...string) Config { c := cfg; c.Tables = tables; return c }
+		d.run(`CREATE TABLE bare (a int); CREATE VIEW v AS SELECT 1; CREATE UNLOGGED TABLE u (id int PRIMARY KEY);
+			CREATE TABLE "Odd.Name" (id int PRIMARY KEY)`)
+		refused(t, with("public.bare"), r, `ALTER TABLE "public"."bare" REPLICA IDENTITY FULL`)
+		refused(t, with("public.nothere"), r, "there is no table public.nothere")
+		refused(t, with("nothere.*"), r, "no table fits nothere.*")
+		refused(t, with("public.v"), r, "is a view")
+		refused(t, with("public.u"), r, "SET LOGGED")
+
+		all := with(`public."Odd.Name"`)
+		all.Publication = "everything"
+		d.run(`CREATE PUBLICATION everything FOR ALL TABLES`)
+		refused(t, all, r, "FOR ALL TABLES", "source.publication")
+	})
+}
+
+func TestPrivileges(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+		role := harness.Unique("role")
+		d.run(`CREATE ROLE ` + role + ` LOGIN`)
+		t.Cleanup(func() { d.run(`DROP OWNED BY ` + role + `; DROP ROLE ` + role) })
+		cfg.DSN = strings.Replace(cfg.DSN, "postgres://postgres", "postgres://"+role, 1)
+		if !strings.Contains(cfg.DSN, role) {
+			t.Fatalf("the DSN is %s", cfg.DSN)
+		}
+		r := newRecorder(t)
+		refused(t, cfg, r, "CREATE PUBLICATION", "GRANT CREATE ON DATABASE", `FOR TABLE ONLY "public"."a"`)
+		finding(t, cfg, "ALTER ROLE", "as the owner of the tables run: CREATE PUBLICATION", `GRANT SELECT ON "public"."a"`)
+		d.run(`CREATE PUBLICATION ` + New(cfg, nil, logger(t), nil).cfg.Publication + ` FOR TABLE a WITH (publish_via_partition_root = true)`)
+		refused(t, cfg, r, "ALTER ROLE \""+role+"\" REPLICATION")
+		d.run(`ALTER ROLE ` + role + ` REPLICATION`)
+		refused(t, cfg, r, `GRANT SELECT ON "public"."a" TO "`+role+`"`)
+		d.run(`GRANT SELECT ON a TO ` + role)
+		c := start(t, cfg, r)
+		c.awaitState(StateStreaming)
+		r.awaitHeartbeats(1)
+		c.finish()
+	})
+}
+
+// finding wants findings whose fixes hold the words.
+func finding(t *testing.T, cfg Config, words ...string) {
+	t.Helper()
+	ctx, cancel := within()
+	defer cancel()
+	var fixes []string
+	for _, f := range Check(ctx, cfg) {
+		if !f.OK && !f.Warning {
+			fixes = append(fixes, f.Fix)
+		}
+		if f.OK == (f.Fix != "") {
+			t.Errorf("%+v: a fix belongs to a fault", f)
+		}
+	}
+	all := strings.Join(fixes, "\n")
+	for _, w := range words {
+		if !strings.Contains(all, w) {
+			t.Errorf("no finding says %q:\n%s", w, all)
+		}
+	}
+	if len(words) == 0 && len(fixes) > 0 {
+		t.Errorf("there are faults:\n%s", all)
+	}
+}
+
+func TestCheckAndTeardown(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		ctx, cancel := within()
+		defer cancel()
+		d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+		finding(t, cfg)
+		if n := d.ask(`SELECT (SELECT count(*) FROM pg_publication)::text`); n != "0" {
+			t.Error("check made a publication")
+		}
+		c := start(t, cfg, newRecorder(t))
+		c.awaitState(StateStreaming)
+		finding(t, cfg)
+		if _, err := Teardown(ctx, cfg); err == nil || !strings.Contains(err.Error(), "in use") {
+			t.Errorf("teardown of a slot in use gave %v", err)
+		}
+		c.finish()
+		eventually(t, "an idle slot", func() bool {
+			return d.ask(`SELECT count(*)::text FROM pg_replication_slots WHERE active AND database = current_database()`) == "0"
+		})
+		for _, want := range []int{2, 0} {
+			if dropped, err := Teardown(ctx, cfg); err != nil || len(dropped) != want {
+				t.Errorf("teardown dropped %v: %v", dropped, err)
+			}
+		}
+	})
+}
+
+func TestWALLevel(t *testing.T) {
+	pg := harness.Postgres(t, harness.Options{Version: 15, Settings: map[string]string{"wal_level": "replica"}})
+	cfg := Config{Name: "level", DSN: pg.NewDatabase(), Tables: []string{"public.a"}}
+	connect(t, cfg.DSN).run(`CREATE TABLE a (id int PRIMARY KEY)`)
+	finding(t, cfg, "ALTER SYSTEM SET wal_level = logical")
+	refused(t, cfg, newRecorder(t), "ALTER SYSTEM SET wal_level = logical")
+}
+
+// TestUnreachable wants a server that does not answer to be sought for good, and a wrong password not.
+func TestUnreachable(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // it accepts and says nothing
+	cfg := Config{Name: "x", DSN: "postgres://u:secret@" + l.Addr().String() + "/db", Tables: []string{"a.b"}}
+	var log lines
+	c := New(cfg, newRecorder(t).Open, log.logger(), nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	begun := time.Now()
+	go func() { done <- c.Run(ctx) }()
+	eventually(t, "a log line", func() bool { return strings.Contains(log.String(), l.Addr().String()+"/db") })
+	if took := time.Since(begun); took > 6*time.Second {
+		t.Errorf("the first line came after %s", took)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("a stop gave %v", err)
+	}
+	if strings.Contains(log.String(), "secret") {
+		t.Error("the password was logged")
+	}
+}
