@@ -3,8 +3,6 @@ package harness
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -72,19 +70,4 @@ func mustProgram(t T, err error) {
 	default:
 		t.Skipf("%v", err)
 	}
-}
-
-// PostgresProgram gives the path of a client program of a local PostgreSQL, for example psql or
-// pg_recvlogical, which the downloaded binaries do not hold.
-func PostgresProgram(t T, name string) string {
-	t.Helper()
-	in, err := localpg.Find(localpg.Any)
-	if err == nil {
-		path := filepath.Join(in.Bin, name)
-		if _, err = os.Stat(path); err == nil {
-			return path
-		}
-	}
-	mustProgram(t, fmt.Errorf("no %s on this machine: %w", name, err))
-	return ""
 }

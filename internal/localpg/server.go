@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -112,12 +111,6 @@ func (s *Server) configure(settings map[string]string) error {
 	_, err = f.WriteString(text.String())
 	return errors.Join(err, f.Close())
 }
-
-// Configure changes settings for the next start; Reload makes those that need no restart count now.
-func (s *Server) Configure(settings map[string]string) error { return s.configure(settings) }
-
-// Reload makes the server read its settings again.
-func (s *Server) Reload() error { return s.proc.Signal(syscall.SIGHUP) }
 
 func (s *Server) data() string { return filepath.Join(s.folder.Path, "data") }
 
