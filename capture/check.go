@@ -55,13 +55,7 @@ func (k *checker) warn(fix, format string, args ...any) {
 	k.findings = append(k.findings, Finding{Warning: true, What: fmt.Sprintf(format, args...), Fix: fix})
 }
 
-// minVersion is the first that sends binary tuples and logical messages.
-const minVersion = 140000
-
 func (k *checker) server(ctx context.Context) error {
-	if k.source.version < minVersion {
-		k.fail("upgrade the source to PostgreSQL 14 or later", "the source is PostgreSQL %d", k.source.version/10000)
-	}
 	if k.source.standby {
 		k.warn("run capture against the primary, or know that lag seems to grow while the source is idle", "the source is a standby: no heartbeat can be written")
 	}

@@ -27,7 +27,7 @@ type Config struct {
 	Snapshot    SnapshotConfig `yaml:"snapshot"`
 	OnGap       string         `yaml:"on_gap"`
 	Truncate    string         `yaml:"truncate"`
-	// Messages are the prefixes of pg_logical_emit_message that are published.
+	// Messages are the prefixes of pg_logical_emit_message that are published, each as it stands.
 	Messages []string `yaml:"messages"`
 
 	// BufferBytes bounds the part of the stream that waits to be decoded. It is set by the process

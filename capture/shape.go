@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"time"
 
 	"github.com/sluicecdc/sluice/capture/pgoutput"
 	"github.com/sluicecdc/sluice/internal/change"
@@ -45,9 +46,14 @@ func newShapes(c describer, m *Metrics) *shapes {
 	return &shapes{catalogue: c, metrics: m, byOID: map[uint32]*shape{}}
 }
 
+// describeTimeout bounds the questions about one table; the stream waits for the answers.
+const describeTimeout = 30 * time.Second
+
 // learn takes a Relation message. A table that is as it was keeps its pointer. The catalogue is asked
 // each time, since a primary key or a domain can change without the message doing so.
 func (s *shapes) learn(ctx context.Context, m *pgoutput.Relation) error {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
 	t, err := s.catalogue.describe(ctx, m)
 	if err != nil {
 		return err

@@ -55,8 +55,17 @@ func openSource(ctx context.Context, cfg Config) (*source, error) {
 
 func (s *source) identify(ctx context.Context) error {
 	const q = `SELECT current_database(), current_user, current_setting('server_version_num')::int, pg_is_in_recovery()`
-	return s.pool.QueryRow(ctx, q).Scan(&s.database, &s.user, &s.version, &s.standby)
+	if err := s.pool.QueryRow(ctx, q).Scan(&s.database, &s.user, &s.version, &s.standby); err != nil {
+		return err
+	}
+	if s.version < minVersion {
+		return fatal(fmt.Errorf("it is PostgreSQL %d: binary tuples and logical messages need 14 or later", s.version/10000))
+	}
+	return nil
 }
+
+// minVersion is the first that sends binary tuples and logical messages.
+const minVersion = 140000
 
 func (s *source) close() { s.pool.Close() }
 

@@ -1,0 +1,54 @@
+package capture
+
+import (
+	"testing"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+func TestConfirmable(t *testing.T) {
+	var durable change.LSN
+	p := &progress{durable: func() change.LSN { return durable }}
+	want := func(what string, lsn change.LSN) {
+		t.Helper()
+		if got := p.confirmable(); got != lsn {
+			t.Errorf("%s: confirmable is %d, want %d", what, got, lsn)
+		}
+	}
+	want("at first", 0)
+	p.pass(10)
+	want("read up to 10, nothing to publish", 10)
+	p.publish(20, 0)
+	p.pass(25)
+	want("a group up to 20 is not durable", 10)
+	durable = 15
+	want("durable to the middle", 15)
+	durable = 20
+	want("the group is durable, 25 was read", 25)
+	p.publish(30, 0)
+	want("a new group does not take it back", 25)
+	durable = 30
+	want("durable again", 30)
+	durable = 40
+	want("an earlier capture got further", 40)
+}
+
+func TestLagCommits(t *testing.T) {
+	var durable change.LSN
+	p := &progress{durable: func() change.LSN { return durable }}
+	if _, ok := p.newest(); ok {
+		t.Error("there is a commit before the first")
+	}
+	for i := range change.LSN(100_000) {
+		p.publish(i+1, change.Micros(i)*1000)
+	}
+	if len(p.commits) > maxCommits {
+		t.Errorf("%d commits are held", len(p.commits))
+	}
+	durable = 60_000
+	got, ok := p.newest()
+	if behind := change.Micros(60_000*1000) - got; !ok || behind < 0 || behind > 2*commitSpacing {
+		t.Errorf("the newest durable commit is at %d, %d behind", got, behind)
+	}
+	p.publish(100_001, 1)
+}
