@@ -56,13 +56,18 @@ const suspicions = 3
 func (c *Client) awaitCluster(ctx context.Context) error {
 	pause := backoff{first: 200 * time.Millisecond, most: 5 * time.Second}
 	suspect := 0
+	var last error
 	for {
 		_, err := c.metadata(ctx, []string{})
 		if err == nil {
 			return nil
 		}
 		var f *FaultError
-		if errors.As(err, &f) && f.Suspect {
+		if !errors.As(err, &f) && ctx.Err() != nil && last != nil {
+			return fmt.Errorf("cannot reach Kafka: %w", last)
+		}
+		last = err
+		if c.suspicious(f) {
 			suspect++
 		}
 		if !Retriable(err) || suspect >= suspicions {
@@ -75,6 +80,21 @@ func (c *Client) awaitCluster(ctx context.Context) error {
 			return fmt.Errorf("cannot reach Kafka: %w", err)
 		}
 	}
+}
+
+// suspicious also explains a broker that hangs up on the first question.
+func (c *Client) suspicious(f *FaultError) bool {
+	if f == nil {
+		return false
+	}
+	if f.Advice == "" && isHangUp(f.Err) {
+		f.Suspect = true
+		f.Advice = "it hung up on the first request, as a port does that wants a login: set kafka.sasl"
+		if c.dialer.login != nil {
+			f.Advice = "it hung up on the first request after the login: look into the broker's log"
+		}
+	}
+	return f.Suspect
 }
 
 // Close closes all connections.

@@ -107,6 +107,9 @@ func explainTLS(broker string, err error) error {
 		f.Permanent, f.Advice = true, "the port does not speak TLS: set kafka.tls.enabled: false, or use the TLS port"
 	case isHangUp(err):
 		f.Suspect, f.Advice = true, "it hung up, as a port does that does not speak TLS: set kafka.tls.enabled: false, or use the TLS port"
+	case errors.Is(err, context.DeadlineExceeded):
+		f.Err = fmt.Errorf("no answer to the TLS handshake within %v", dialTimeout)
+		f.Suspect, f.Advice = true, "perhaps because the port does not speak TLS: set kafka.tls.enabled: false, or use the TLS port"
 	case strings.Contains(err.Error(), "remote error: tls"):
 		f.Permanent, f.Advice = true, "it refused us: check kafka.tls.cert and kafka.tls.key"
 	}
@@ -144,10 +147,19 @@ func (d *dialer) authenticate(ctx context.Context, c *conn) error {
 	}
 	var f *FaultError
 	if errors.As(err, &f) {
-		return err
+		return d.explainLogin(f)
 	}
 	return &FaultError{Broker: c.broker, Permanent: true, Err: fmt.Errorf("%s login: %w", d.login.Name(), err),
 		Advice: "check kafka.sasl.username and kafka.sasl.password"}
+}
+
+// explainLogin adds what a broker means by hanging up during the login.
+func (d *dialer) explainLogin(f *FaultError) error {
+	if isHangUp(f.Err) {
+		f.Suspect, f.Err = true, fmt.Errorf("%s login: it hung up: %w", d.login.Name(), f.Err)
+		f.Advice = "check kafka.sasl.username and kafka.sasl.password"
+	}
+	return f
 }
 
 func (d *dialer) handshake(ctx context.Context, c *conn) error {
