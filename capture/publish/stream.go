@@ -14,8 +14,7 @@ import (
 // counts of the open group.
 type stream struct {
 	topic      string
-	collection string // its name in END records
-	owner      string // schema.table, to name both when two tables want one topic
+	collection string // its name in END records: schema.table
 	partitions []*kafka.Partition
 	tails      []change.Position // the last position in each partition at our start
 	fresh      bool              // all tails are passed: nothing to compare any more
@@ -38,13 +37,13 @@ func (p *Publisher) openTables(ctx context.Context, tables []*change.Table) erro
 	if len(tables) == 0 {
 		return nil
 	}
+	if err := schemas.CheckTopics(p.o.Source, tables); err != nil {
+		return err
+	}
 	owners := map[string]string{}
 	var topics []kafka.Topic
 	for _, t := range tables {
 		topic := schemas.Topic(p.o.Source, t.Schema, t.Name)
-		if other, taken := owners[topic]; taken && other != t.QualifiedName() {
-			return collision(topic, other, t.QualifiedName())
-		}
 		owners[topic] = t.QualifiedName()
 		topics = append(topics, kafka.Topic{Name: topic, Partitions: p.o.Partitions})
 	}
@@ -71,7 +70,7 @@ func (p *Publisher) openStreams(ctx context.Context, topics []kafka.Topic, colle
 			return nil, err
 		}
 		p.streams[name] = &stream{
-			topic: name, collection: collections[name], owner: collections[name],
+			topic: name, collection: collections[name],
 			partitions: handles[name], tails: tails, counts: make([]int64, len(handles[name])),
 		}
 	}
@@ -130,22 +129,20 @@ func (p *Publisher) forgetOlder(t *change.Table) {
 	}
 }
 
-func (p *Publisher) tableStream(ctx context.Context, topic, owner string) (*stream, error) {
-	if s, ok := p.streams[topic]; ok {
-		if s.owner != owner {
-			return nil, collision(topic, s.owner, owner)
+// tableStream gives a topic's stream, opening that of a table that was not known at the start.
+func (p *Publisher) tableStream(ctx context.Context, topic, collection string) (*stream, error) {
+	s, ok := p.streams[topic]
+	if !ok {
+		all, err := p.openStreams(ctx, []kafka.Topic{{Name: topic, Partitions: p.o.Partitions}}, map[string]string{topic: collection})
+		if err != nil {
+			return nil, err
 		}
-		return s, nil
+		s = all[topic]
 	}
-	all, err := p.openStreams(ctx, []kafka.Topic{{Name: topic, Partitions: p.o.Partitions}}, map[string]string{topic: owner})
-	if err != nil {
-		return nil, err
+	if s.collection != collection {
+		return nil, fmt.Errorf("tables %s and %s would share the topic %s: rename one of them or leave it out of source.tables", s.collection, collection, topic)
 	}
-	return all[topic], nil
-}
-
-func collision(topic, a, b string) error {
-	return fmt.Errorf("tables %s and %s would both be topic %s (Kafka allows letters, digits, '.', '_' and '-' only): capture one of them by another source.name", a, b, topic)
+	return s, nil
 }
 
 // seen tells whether an earlier run has left position at in the partition. Positions in a partition
