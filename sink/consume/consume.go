@@ -7,6 +7,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -60,9 +61,13 @@ func Open(ctx context.Context, cfg Config, deps Deps, from sink.Checkpoint) (sin
 		return nil, kafkaError(fmt.Errorf("cannot read the topics of source %s: %w", cfg.Source, err))
 	}
 	feed := func(tp kafka.TopicPartition) Feed { return reader.Feed(tp) }
-	return newConsumer(cfg, parts{
+	c := newConsumer(cfg, parts{
 		feed: feed, offsets: offsets, codec: newCodec(deps.Registry), close: reader.Close, log: deps.Log, dropped: deps.Dropped,
-	}, from), nil
+	}, from)
+	if err := c.refuseAdded(ctx, deps.Kafka, from); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 func (c *Config) setDefaults() {

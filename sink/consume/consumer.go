@@ -60,7 +60,7 @@ func newConsumer(cfg Config, p parts, from sink.Checkpoint) *consumer {
 	}
 	tp := kafka.TopicPartition{Topic: schemas.TransactionTopic(cfg.Source)}
 	c.ends = newPartition(tp, p)
-	if c.ends.next < 0 {
+	if p.offsets[tp] < 0 {
 		c.skip = from.Commit
 	}
 	for _, t := range cfg.Tables {
@@ -69,9 +69,14 @@ func newConsumer(cfg Config, p parts, from sink.Checkpoint) *consumer {
 	return c
 }
 
+// newPartition names an offset from the start where the feed knows it, so that every checkpoint tells
+// which partitions the sink reads.
 func newPartition(tp kafka.TopicPartition, p parts) partition {
-	offset := p.offsets[tp]
-	return partition{TopicPartition: tp, feed: p.feed(tp), next: offset, whole: offset}
+	feed, offset := p.feed(tp), p.offsets[tp]
+	if offset < 0 {
+		offset = feed.Offset()
+	}
+	return partition{TopicPartition: tp, feed: feed, next: offset, whole: offset}
 }
 
 func (c *consumer) addTable(name TableName, p parts, applied change.LSN) {

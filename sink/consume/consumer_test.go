@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/sink"
 )
 
@@ -318,5 +319,42 @@ func TestCancelledWait(t *testing.T) {
 	cancel()
 	if _, err := newRig(w).start(sink.Checkpoint{}).Next(ctx, nil); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+}
+
+// tails lets every partition look as if it held records.
+type tails struct{ rig *rig }
+
+func (f tails) Tail(_ context.Context, topic string, _ int) ([][]kafka.Record, error) {
+	var out [][]kafka.Record
+	for p := range int32(4) {
+		out = append(out, f.rig.w.log.records[kafka.TopicPartition{Topic: topic, Partition: p}])
+	}
+	return out, nil
+}
+
+func TestTableAddedLaterIsRefused(t *testing.T) {
+	w := newWriter(newFakeLog(), map[string]int{"a": 2, "b": 2}, "a")
+	w.begin(false)
+	w.row('c', "a", 0, "x")
+	w.row('c', "b", 1, "x")
+	w.end()
+	r := newRig(w)
+	at := one(t, r.start(sink.Checkpoint{})).Checkpoint
+	w.mine["b"] = true
+	err := r.start(at).refuseAdded(t.Context(), tails{r}, at)
+	if err == nil || !strings.Contains(err.Error(), "table public.b is new to this sink, which stands at commit 0/3F2") || sink.Retryable(err) {
+		t.Fatal(err)
+	}
+	w.log.records[w.tp("b", 1)] = nil
+	w.begin(false)
+	w.row('c', "b", 0, "later")
+	w.end()
+	c := r.start(at)
+	if err := c.refuseAdded(t.Context(), tails{r}, at); err != nil {
+		t.Fatal(err)
+	}
+	if b := one(t, c); len(b.Changes) != 1 {
+		t.Errorf("%+v", b)
 	}
 }

@@ -274,7 +274,18 @@ func testThroughKafka(t *testing.T, brokers []string) {
 	if !slices.Equal(got, s.want) {
 		t.Fatalf("got %d changes, want %d:\n%s", len(got), len(s.want), firstDifference(got, s.want))
 	}
+	s.checkAdded(at)
 	s.must(s.client.CommitOffsets(t.Context(), sink.GroupName(s.source, "s"), at.Offsets))
+}
+
+// checkAdded takes the table out of the checkpoint, as if it had been added after it.
+func (s *system) checkAdded(at sink.Checkpoint) {
+	at.Offsets = map[string]map[int32]int64{schemas.TransactionTopic(s.source): at.Offsets[schemas.TransactionTopic(s.source)]}
+	_, err := Open(s.t.Context(), Config{Source: s.source, Tables: []TableName{{"public", "items"}}},
+		Deps{Kafka: s.client, Registry: s.registry, Log: slog.New(slog.DiscardHandler)}, at)
+	if err == nil || !strings.Contains(err.Error(), "table public.items is new to this sink") {
+		s.t.Errorf("a table added later gave %v", err)
+	}
 }
 
 func firstDifference(got, want []string) string {
