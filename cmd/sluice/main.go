@@ -9,7 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
+
+// same is how long after the first signal another one is taken for the same: wrappers such as timeout(1)
+// signal the process and its group.
+const same = 300 * time.Millisecond
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
@@ -18,10 +23,15 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
+		first := time.Now()
 		stop()
+		for range signals {
+			if time.Since(first) > same {
+				break
+			}
+		}
 		// A second signal ends the process where it stands. Nothing is lost by that: whatever was not
 		// confirmed to the source or committed at a destination is done again at the next start.
-		<-signals
 		fmt.Fprintln(os.Stderr, "sluice: stopped at once by a second signal")
 		os.Exit(exitFailed)
 	}()

@@ -44,7 +44,12 @@ func newProcess(cfg *config.Config, what parts, log *slog.Logger) *process {
 
 // run blocks until ctx ends, which stops gracefully within drain_timeout, or a part that the others
 // cannot do without has failed.
-func (p *process) run(ctx context.Context) error {
+func (p *process) run(ctx context.Context) (err error) {
+	defer func() {
+		if err == nil {
+			p.log.Info("sluice has stopped: all that was begun is finished")
+		}
+	}()
 	p.log.Info("sluice starts", "version", buildOf().Version, "source", p.cfg.Source.Name,
 		"capture", p.what.capture, "sinks", p.what.sinks, "console", p.what.console)
 	ended := make(chan error, 1)

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"time"
 
+	"github.com/sluicecdc/sluice/internal/config"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/internal/tail"
 	"github.com/sluicecdc/sluice/schemas/registry"
@@ -26,7 +29,7 @@ func (c *tailCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	client, err := kafka.Open(a.ctx, cfg.Kafka, a.logger())
+	client, err := a.openKafka(cfg)
 	if err != nil {
 		return unlessStopped(a.ctx, err)
 	}
@@ -53,4 +56,13 @@ func (c *tailCmd) Run(a *app) error {
 		err = tail.Follow(a.ctx, client, c.Topic, c.From == "start", emit)
 	}
 	return unlessStopped(a.ctx, err)
+}
+
+// openTime bounds the wait for brokers of a command that a person waits for.
+const openTime = 10 * time.Second
+
+func (a *app) openKafka(cfg *config.Config) (*kafka.Client, error) {
+	ctx, cancel := context.WithTimeout(a.ctx, openTime)
+	defer cancel()
+	return kafka.Open(ctx, cfg.Kafka, a.logger())
 }

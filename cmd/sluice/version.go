@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
 // release is set by the linker (-X main.release=v1.2.3) in released builds.
@@ -31,7 +32,7 @@ func buildOf() build {
 		b.Version = cmp.Or(b.Version, "unknown")
 		return b
 	}
-	b.Version = cmp.Or(b.Version, info.Main.Version, "unknown")
+	b.Version = cmp.Or(b.Version, strings.Trim(info.Main.Version, "()"), "unknown") // "(devel)" in a checkout
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
