@@ -60,7 +60,7 @@ func Kafka(t T, o KafkaOptions) *Cluster {
 	ctx, cancel := background()
 	defer cancel()
 	c, err := StartKafka(ctx, o)
-	must(t, "Kafka", err)
+	must(t, "start Kafka", err)
 	c.t = t
 	t.Cleanup(func() {
 		if err := c.Close(); err != nil {
@@ -81,7 +81,7 @@ func SharedKafka(t T) *Cluster {
 		ctx, cancel := background()
 		defer cancel()
 		c, err := StartKafka(ctx, KafkaOptions{})
-		must(t, "Kafka", err)
+		must(t, "start Kafka", err)
 		shared.kafka = c
 	}
 	shared.kafka.showOnFailure(t)

@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"fmt"
 	"sync"
 
 	"github.com/sluicecdc/sluice/internal/localpg"
@@ -36,7 +35,7 @@ func StartPostgres(o Options) (*localpg.Server, error) {
 func Postgres(t T, o Options) *PG {
 	t.Helper()
 	server, err := StartPostgres(o)
-	must(t, fmt.Sprintf("PostgreSQL %d", o.Version), err)
+	must(t, "start PostgreSQL", err)
 	t.Cleanup(func() {
 		if err := server.Close(); err != nil {
 			t.Logf("PostgreSQL: %v", err)
@@ -63,7 +62,7 @@ func SharedPostgres(t T, version int) *PG {
 	if server == nil {
 		var err error
 		server, err = StartPostgres(Options{Version: version, Settings: map[string]string{"fsync": "off"}})
-		must(t, fmt.Sprintf("PostgreSQL %d", version), err)
+		must(t, "start PostgreSQL", err)
 		shared.postgres[version] = server
 	}
 	showOnFailure(t, "PostgreSQL", server.LogFile())

@@ -25,7 +25,7 @@ const oldest = 14
 const Any = 0
 
 // ErrAbsent says that PostgreSQL is neither installed nor in the cache.
-var ErrAbsent = errors.New("no PostgreSQL on this machine")
+var ErrAbsent = errors.New("not installed on this machine")
 
 // Installation is one set of PostgreSQL programs.
 type Installation struct {
@@ -64,13 +64,13 @@ func Install(ctx context.Context, cache *maven.Cache, version int) (Installation
 	}
 	file, ok := pinned[runtime.GOARCH+"/"+strconv.Itoa(version)]
 	if !ok || runtime.GOOS != "linux" {
-		return Installation{}, fmt.Errorf("%w of version %d, and none to download for %s/%s: install the package postgresql-%d",
-			ErrAbsent, version, runtime.GOOS, runtime.GOARCH, version)
+		return Installation{}, fmt.Errorf("PostgreSQL %d is %w, and none is to be had for %s/%s: install it from the system's packages",
+			version, ErrAbsent, runtime.GOOS, runtime.GOARCH)
 	}
 	name := strings.TrimSuffix(filepath.Base(file.Path), ".jar")
 	dir, err := cache.Folder(name, func(dir string) error { return fill(ctx, cache, file, dir) })
 	if errors.Is(err, maven.ErrAbsent) {
-		return Installation{}, fmt.Errorf("%w of version %d", ErrAbsent, version)
+		return Installation{}, fmt.Errorf("PostgreSQL %d is %w", version, ErrAbsent)
 	}
 	return Installation{Bin: filepath.Join(dir, "bin"), Version: version}, err
 }
@@ -95,7 +95,7 @@ func Find(version int) (Installation, error) {
 			return Installation{Bin: bin, Version: v}, nil
 		}
 	}
-	return Installation{}, ErrAbsent
+	return Installation{}, fmt.Errorf("PostgreSQL is %w", ErrAbsent)
 }
 
 // folders lists places to look at: PATH first, then newer versions before older ones.
