@@ -1,6 +1,7 @@
 package deps
 
 import (
+	_ "cel.dev/cel-go/cel"
 	_ "github.com/alecthomas/kong"
 	_ "github.com/goccy/go-yaml"
 	_ "github.com/jackc/pglogrepl"
