@@ -20,6 +20,7 @@ type Client struct {
 	cfg    Config
 	log    *slog.Logger
 	dialer dialer
+	meter  *Metrics
 
 	mu      sync.Mutex
 	brokers map[int32]string   // addresses by broker id, as last told
@@ -50,12 +51,16 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 	return c, nil
 }
 
-// suspicions is how often a fault that looks permanent, but need not be, is taken before it is believed.
-const suspicions = 3
+// A fault that looks permanent, but could come from a broker that is going down, is believed when it
+// came this often over this time.
+const (
+	suspicions     = 3
+	suspicionsOver = 2 * time.Second
+)
 
 func (c *Client) awaitCluster(ctx context.Context) error {
 	pause := backoff{first: 200 * time.Millisecond, most: 5 * time.Second}
-	suspect := 0
+	suspect, since := 0, time.Now()
 	var last error
 	for {
 		_, err := c.metadata(ctx, []string{})
@@ -70,7 +75,7 @@ func (c *Client) awaitCluster(ctx context.Context) error {
 		if c.suspicious(f) {
 			suspect++
 		}
-		if !Retriable(err) || suspect >= suspicions {
+		if !Retriable(err) || suspect >= suspicions && time.Since(since) > suspicionsOver {
 			return fmt.Errorf("cannot reach Kafka: %w", err)
 		}
 		if pause.count%5 == 0 {
@@ -110,6 +115,9 @@ func (c *Client) Close() error {
 	c.idle = map[string][]*conn{}
 	return nil
 }
+
+// Measure makes producers and readers that are made from now on count into m.
+func (c *Client) Measure(m *Metrics) { c.meter = m }
 
 // Config gives the configuration in force, defaults filled in.
 func (c *Client) Config() Config { return c.cfg }

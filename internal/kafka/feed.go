@@ -137,6 +137,7 @@ func (f *Feed) put(p *fetched) {
 	whole, next, err := wholeBatches(p.data, f.fetch)
 	switch {
 	case err == nil && len(whole) > 0:
+		f.r.c.meter.fetched(len(whole))
 		f.keep(whole, p.aborts)
 		f.fetch = next
 	case err == nil && len(p.data) > 0:

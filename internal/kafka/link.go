@@ -151,6 +151,7 @@ func (s *session) fill(ctx context.Context, r *request) error {
 		}
 	}
 	s.c.lastID++
+	r.sent = time.Now()
 	for i := range r.items {
 		r.items[i].b.finish(s.l.p.id, s.l.p.epoch)
 	}
@@ -196,6 +197,7 @@ func (s *session) receiveOne(r *request) error {
 	if err := r.decode(frame[8:]); err != nil {
 		return &FaultError{Broker: s.c.broker, Err: fmt.Errorf("malformed answer to Produce: %w", err)}
 	}
+	s.l.p.c.meter.answered(time.Since(r.sent))
 	s.l.p.settle(r)
 	return nil
 }

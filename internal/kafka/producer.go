@@ -23,7 +23,7 @@ const (
 )
 
 // Producer is fenced and idempotent. Its goroutines are one that sends and one that receives for each
-// broker, and one that asks for leaders. Everything below mu is shared by them and by callers.
+// broker, one that asks for leaders, and one that keeps the transactional id alive. Everything below mu is shared by them and by callers.
 type Producer struct {
 	c     *Client
 	log   *slog.Logger
@@ -70,6 +70,7 @@ func (c *Client) NewProducer(ctx context.Context, cfg ProducerConfig) (*Producer
 	}
 	p.ctx, p.end = context.WithCancel(context.WithoutCancel(ctx))
 	p.running.Go(p.refreshLeaders)
+	p.running.Go(p.keepID)
 	return p, nil
 }
 

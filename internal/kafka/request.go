@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"net"
 	"slices"
+	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 )
@@ -22,6 +23,7 @@ type request struct {
 	id    int32
 	items []item
 	size  int // bytes of batches
+	sent  time.Time
 
 	frame  []byte // everything but the batches
 	cuts   []int  // where in frame each batch belongs

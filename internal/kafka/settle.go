@@ -78,12 +78,15 @@ func (p *Producer) settleItem(it *item, now time.Time) {
 	behind := to.failed
 	switch {
 	case code.Retriable():
+		p.c.meter.retried()
 		p.warn("broker did not take records, trying again", "topic", to.topic, "partition", to.id, "error", code)
 		to.refuse()
 	case code != 0 && code != codeDuplicateSequence && !(behind && code == codeOutOfOrderSequence):
 		p.fail(p.fatal(it))
 	case !behind:
-		p.drop(to.acknowledge(now))
+		b := to.acknowledge(now)
+		p.c.meter.produced(int(b.count), len(b.buf))
+		p.drop(b)
 		p.attempts = 0
 	}
 	to.returned()
@@ -100,6 +103,7 @@ func (p *Producer) giveBack(r *request) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range r.items {
+		p.c.meter.retried()
 		r.items[i].to.refuse()
 		r.items[i].to.returned()
 	}
