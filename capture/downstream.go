@@ -13,6 +13,9 @@ type Journal interface {
 	Get(key string) ([]byte, bool)
 	// Put returns when the value is as durable as a published group.
 	Put(ctx context.Context, key string, value []byte) error
+	// Ended gives the commit LSN of the last group that an earlier run published whole, as of the
+	// opening; 0 when there is none.
+	Ended() change.LSN
 }
 
 // Downstream is what capture publishes into.

@@ -47,7 +47,8 @@ func (p *nothing) Put(_ context.Context, key string, v []byte) error {
 	p.journal[key] = v
 	return nil
 }
-func (p *nothing) Close() error { return nil }
+func (p *nothing) Ended() change.LSN { return 0 }
+func (p *nothing) Close() error      { return nil }
 
 // BenchmarkDrain reads a backlog of 1,000,000 rows with a publisher that does nothing: the ceiling of
 // everything that comes after. PostgreSQL decodes meanwhile, on the same machine.

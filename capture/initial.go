@@ -14,6 +14,10 @@ import (
 func (c *Capture) snapshot(ctx context.Context, le *lease) error {
 	c.setState(StateSnapshot)
 	begun := time.Now()
+	l := c.ledgerOf(le)
+	if err := c.writeLedger(ctx, l); err != nil {
+		return err
+	}
 	rows, err := c.copyTables(ctx, le)
 	if err == nil {
 		err = c.awaitDurable(ctx)
@@ -23,7 +27,7 @@ func (c *Capture) snapshot(ctx context.Context, le *lease) error {
 		c.detach()
 		return err
 	}
-	l := c.ledgerOf(le)
+	l.Done = true
 	if err := c.writeLedger(ctx, l); err != nil {
 		return err
 	}
@@ -34,7 +38,7 @@ func (c *Capture) snapshot(ctx context.Context, le *lease) error {
 
 func (c *Capture) copyTables(ctx context.Context, le *lease) (rows int64, err error) {
 	g := &change.Group{
-		Kind: change.Snapshot, Commit: le.created.consistent - 1, Time: change.Micros(time.Now().UnixMicro()),
+		Kind: change.Snapshot, Commit: snapshotCommit(le.created.consistent), Time: change.Micros(time.Now().UnixMicro()),
 	}
 	emit := func(ch *change.Change) error {
 		rows++

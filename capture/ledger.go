@@ -31,11 +31,18 @@ func (c *Capture) readLedger() (l ledger, err error) {
 	if err := json.Unmarshal(b, &l); err != nil {
 		return l, fmt.Errorf("cannot read the ledger in topic %s: %w; capture does not know what Kafka holds and goes no further", schemas.StateTopic(c.cfg.Name), err)
 	}
+	// A snapshot whose end is in Kafka was taken, though a crash kept the ledger from saying so: taking
+	// it again from a new slot would lose the deletes between the two.
+	l.Done = l.Done || c.down.Ended() >= snapshotCommit(l.LSN)
 	return l, nil
 }
 
+// snapshotCommit is the position of a snapshot taken at consistent: the last byte before it, where no
+// commit record can start.
+func snapshotCommit(consistent change.LSN) change.LSN { return consistent - 1 }
+
 func (c *Capture) ledgerOf(le *lease) ledger {
-	l := ledger{Slot: c.cfg.Slot, LSN: le.stream.floor, Done: true, system: le.system}
+	l := ledger{Slot: c.cfg.Slot, LSN: le.stream.floor, system: le.system}
 	for _, t := range c.tables {
 		l.Tables = append(l.Tables, t.QualifiedName())
 	}
@@ -60,17 +67,20 @@ func (c *Capture) continuity(l ledger, now system, exists bool) error {
 	}
 	switch {
 	case l.ID != now.ID:
-		return c.gap(fmt.Sprintf("the source is another cluster now (system identifier %s, before %s): restored, upgraded or a wrong source.dsn", now.ID, l.ID), c.down.Durable())
+		return c.gap(fmt.Sprintf("the source is another cluster now (system identifier %s, before %s): restored, upgraded or a wrong source.dsn", now.ID, l.ID), c.last())
 	case l.Slot != c.cfg.Slot:
-		return c.gap(fmt.Sprintf("source.slot is %s now, what Kafka holds came from slot %s", c.cfg.Slot, l.Slot), c.down.Durable())
+		return c.gap(fmt.Sprintf("source.slot is %s now, what Kafka holds came from slot %s", c.cfg.Slot, l.Slot), c.last())
 	case !exists:
-		return c.gap("the slot is gone: dropped, or left behind by a failover or a restored backup", c.down.Durable())
+		return c.gap("the slot is gone: dropped, or left behind by a failover or a restored backup", c.last())
 	}
 	if l.Timeline != now.Timeline {
 		c.log.Warn("the source is on another timeline than at the snapshot; the slot is there, so that the log goes on", "timeline", now.Timeline, "before", l.Timeline)
 	}
 	return nil
 }
+
+// last gives the newest position that is known to be durable.
+func (c *Capture) last() change.LSN { return max(c.down.Ended(), c.down.Ended()) }
 
 // gap states a loss of continuity and what can be done (G10). Nothing is repaired by itself, as
 // changes between the two positions are gone from the log, deletes among them.

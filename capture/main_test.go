@@ -7,4 +7,7 @@ import (
 )
 
 // TestMain looks for goroutines that outlive a capture.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
+func TestMain(m *testing.M) {
+	// The servers that the tests share end with the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/sluicecdc/sluice/internal/process.(*Process).hold"))
+}

@@ -143,6 +143,8 @@ func (r *recorder) Put(_ context.Context, key string, value []byte) error {
 	return nil
 }
 
+func (r *recorder) Ended() change.LSN { return r.base }
+
 func (r *recorder) Close() error { return nil }
 
 // text writes a change as "op table before -> after", values as their Go form whatever their format.

@@ -87,7 +87,9 @@ func (c *Capture) ready(ctx context.Context, le *lease) error {
 		c.warnAdded(l)
 		return nil
 	case c.cfg.Snapshot.Mode == SnapshotNever:
-		return c.writeLedger(ctx, c.ledgerOf(le))
+		l := c.ledgerOf(le)
+		l.Done = true
+		return c.writeLedger(ctx, l)
 	case le.created == nil:
 		return errStartOver
 	}
