@@ -52,7 +52,6 @@ func databaseOf(dsn string) string {
 // startSinks wires every sink of the process and runs them side by side; the stage ends with the last.
 func (p *process) startSinks(life context.Context, client *kafka.Client, schemas *registry.Client) (stage, error) {
 	shared := sinkParts{kafka: client, registry: schemas, log: p.log, metrics: p.metrics.sink, shares: divide(p.cfg.Memory, len(p.what.sinks))}
-	var all []stage
 	for _, name := range p.what.sinks {
 		runner, err := newRunner(p.cfg.Sinks[name], shared)
 		if err != nil {
@@ -61,6 +60,9 @@ func (p *process) startSinks(life context.Context, client *kafka.Client, schemas
 		p.mu.Lock()
 		p.sinks[name].runner = runner
 		p.mu.Unlock()
+	}
+	var all []stage
+	for _, name := range p.what.sinks {
 		all = append(all, start(func() error { return p.runSink(life, name) }))
 	}
 	return start(func() error {

@@ -37,7 +37,7 @@ func (e *Error) Error() string {
 type faults struct {
 	file  string
 	lines []string
-	list  []error
+	list  []*Error
 }
 
 // maxFaults bounds the report: after ten the file is more likely of another kind than mistyped.
@@ -62,8 +62,12 @@ func (f *faults) add(at *token.Token, format string, args ...any) {
 
 // err gives the faults in the order of their lines; nil when there are none.
 func (f *faults) err() error {
-	slices.SortStableFunc(f.list, func(a, b error) int { return cmp.Compare(a.(*Error).Line, b.(*Error).Line) })
-	return errors.Join(f.list...)
+	slices.SortStableFunc(f.list, func(a, b *Error) int { return cmp.Compare(a.Line, b.Line) })
+	all := make([]error, len(f.list))
+	for i, e := range f.list {
+		all[i] = e
+	}
+	return errors.Join(all...)
 }
 
 // excerpt shows the line of the fault, the one before it and a caret.

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/sluicecdc/sluice/internal/kafka"
 )
 
 // Redacted gives a copy in which every secret is ***: values of keys that are named after one
@@ -17,7 +19,10 @@ func (c *Config) Redacted() *Config {
 
 // YAML gives the effective settings, redacted, in the form of the file.
 func (c *Config) YAML() ([]byte, error) {
-	b, err := yaml.MarshalWithOptions(clone(reflect.ValueOf(c), "", writeSetting).Interface(), yaml.IndentSequence(true))
+	// A secret's own type hides itself in a way of its own; here every secret looks the same, and an
+	// empty one shows that it is not set.
+	secret := func(s kafka.Secret) ([]byte, error) { return yaml.Marshal(string(s)) }
+	b, err := yaml.MarshalWithOptions(clone(reflect.ValueOf(c), "", writeSetting).Interface(), yaml.IndentSequence(true), yaml.CustomMarshaler(secret))
 	if err != nil {
 		return nil, fmt.Errorf("cannot write the settings as YAML: %w", err)
 	}

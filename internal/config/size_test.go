@@ -25,7 +25,7 @@ func TestSize(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	known := []string{"brokers", "partitions", "deletes", "dsn", "name"}
-	for in, want := range map[string]string{"broker": "brokers", "partitons": "partitions", "nmae": "name", "dns": "dsn", "zookeeper": "", "x": ""} {
+	for in, want := range map[string]string{"broker": "brokers", "partitons": "partitions", "naem": "name", "dns": "dsn", "zookeeper": "", "x": ""} {
 		if got, _ := nearest(in, known); got != want {
 			t.Errorf("nearest to %q is %q, want %q", in, got, want)
 		}
