@@ -80,7 +80,7 @@ func (c *Capture) continuity(l ledger, now system, exists bool) error {
 }
 
 // last gives the newest position that is known to be durable.
-func (c *Capture) last() change.LSN { return max(c.down.Ended(), c.down.Ended()) }
+func (c *Capture) last() change.LSN { return max(c.down.Durable(), c.down.Ended()) }
 
 // gap states a loss of continuity and what can be done (G10). Nothing is repaired by itself, as
 // changes between the two positions are gone from the log, deletes among them.
