@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -155,88 +153,22 @@ func TestRecordTooLarge(t *testing.T) {
 	}
 }
 
-// scissors cut the connections of a client after random numbers of bytes, in the middle of writes and
-// of answers.
-type scissors struct {
-	mu    sync.Mutex
-	rng   *rand.Rand
-	least int
-	most  int
-	cuts  int
-}
-
-// mostCuts is when the scissors rest, so that a run ends.
-const mostCuts = 6
-
-func (s *scissors) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return &cutConn{Conn: c, s: s, write: s.least + s.rng.IntN(s.most), read: s.least + s.rng.IntN(s.most/4+1)}, nil
-}
-
-func (s *scissors) cut(c net.Conn) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.cuts++
-	c.Close()
-	return errors.New("cut by the test")
-}
-
-func (s *scissors) idle() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cuts >= mostCuts
-}
-
-type cutConn struct {
-	net.Conn
-	s           *scissors
-	write, read int // bytes left
-}
-
-func (c *cutConn) Write(b []byte) (int, error) {
-	if c.s.idle() {
-		return c.Conn.Write(b)
-	}
-	if len(b) > c.write {
-		n, _ := c.Conn.Write(b[:c.write])
-		return n, c.s.cut(c.Conn)
-	}
-	c.write -= len(b)
-	return c.Conn.Write(b)
-}
-
-func (c *cutConn) Read(b []byte) (int, error) {
-	if c.s.idle() {
-		return c.Conn.Read(b)
-	}
-	if c.read <= 0 {
-		return 0, c.s.cut(c.Conn)
-	}
-	n, err := c.Conn.Read(b[:min(len(b), c.read)])
-	c.read -= n
-	return n, err
-}
-
 // TestCutConnections: whatever is cut where, every record stands in its partition once and in order.
 func TestCutConnections(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	c := shared(t)
 	for run := range 18 {
+		rng := rand.New(rand.NewPCG(seed, uint64(run)))
 		s := &scissors{rng: rand.New(rand.NewPCG(seed, uint64(run))), least: 200, most: 1 << (11 + run%6)}
 		name := topic(t, c, 2)
-		p, parts := fenced(t, c, ProducerConfig{TransactionalID: name, BufferBytes: 200_000, BatchBytes: 8 << 10}, name)
-		p.c = cuttingClient(t, c, s)
+		p, parts := fenced(t, cuttingClient(t, c, s), ProducerConfig{TransactionalID: name, BufferBytes: 200_000, BatchBytes: 8 << 10}, name)
+		s.arm()
 		ctx := timeout(t, 2*time.Minute)
-		n := 200 + s.rng.IntN(3000)
+		n := 200 + rng.IntN(3000)
 		for i := 0; i < n; i += 100 {
 			appendRange(t, ctx, p, parts, i, min(i+100, n))
-			if s.rng.IntN(2) == 0 {
+			if rng.IntN(2) == 0 {
 				p.Flush()
 			}
 		}
@@ -245,20 +177,24 @@ func TestCutConnections(t *testing.T) {
 		}
 		wantAll(t, c, name, 2, n)
 		p.Close()
+		wantSequence(t, readCut(t, c, rng, name, n/2), 1, n, 2)
 		t.Logf("run %d: %d records, %d cuts", run, n, s.cuts)
 	}
 }
 
-// cuttingClient is a copy of c whose connections are cut.
-func cuttingClient(t *testing.T, c *Client, s *scissors) *Client {
+// readCut reads partition 1 over connections that are cut.
+func readCut(t *testing.T, c *Client, rng *rand.Rand, topic string, n int) []string {
 	t.Helper()
-	k := &Client{cfg: c.cfg, log: quiet(), dialer: c.dialer, brokers: map[int32]string{}, idle: map[string][]*conn{}}
-	if _, err := k.metadata(timeout(t, time.Minute), []string{}); err != nil {
+	s := &scissors{rng: rng, least: 1000, most: 64 << 10}
+	ctx := timeout(t, 2*time.Minute)
+	tp := TopicPartition{topic, 1}
+	r, err := cuttingClient(t, c, s).NewReader(ctx, ReaderConfig{BufferBytes: 32 << 10, Offsets: map[TopicPartition]int64{tp: FirstOffset}})
+	if err != nil {
 		t.Fatal(err)
 	}
-	k.dialer.connect = s.dial
-	t.Cleanup(func() { k.Close() })
-	return k
+	defer r.Close()
+	s.arm()
+	return read(t, ctx, r.Feed(tp), n)
 }
 
 func TestBrokersDieAndComeBack(t *testing.T) {

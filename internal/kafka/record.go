@@ -8,7 +8,7 @@
 // did meanwhile; a reader never sees control records, aborted records or a record twice.
 //
 // kafka-go gives the encoding of requests and SASL. Connections, produce, fetch and record batches are
-// our own: its Reader, Writer and Client lose or repeat records in cases that matter here (docs/architecture.md).
+// our own: its Reader, Writer and Client lose or repeat records on compacted topics, aborted transactions and broken connections.
 package kafka
 
 import "cmp"
