@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net"
 	"time"
@@ -40,8 +41,8 @@ type finding struct {
 	Fix     string `json:"fix,omitempty"`
 }
 
-// checkTime bounds the look at each part.
-const checkTime = 15 * time.Second
+// checkTime bounds the look at all parts; one that does not answer takes it whole.
+const checkTime = 10 * time.Second
 
 // Run looks at every part and prints what it found.
 func (c *checkCmd) Run(a *app) error {
@@ -49,11 +50,10 @@ func (c *checkCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(a.ctx, checkTime)
+	defer cancel()
 	var all []finding
-	for _, look := range checks(cfg) {
-		ctx, cancel := context.WithTimeout(a.ctx, checkTime)
-		found := look(ctx)
-		cancel()
+	for found := range lookAt(ctx, checks(cfg)) {
 		all = append(all, found...)
 		if !c.JSON {
 			a.printFindings(found)
@@ -85,6 +85,22 @@ func checks(cfg *config.Config) []func(context.Context) []finding {
 	return all
 }
 
+// lookAt looks at all parts at once and gives what was found in the order of the path.
+func lookAt(ctx context.Context, looks []func(context.Context) []finding) iter.Seq[[]finding] {
+	results := make([]chan []finding, len(looks))
+	for i, look := range looks {
+		results[i] = make(chan []finding, 1)
+		go func() { results[i] <- look(ctx) }()
+	}
+	return func(yield func([]finding) bool) {
+		for _, r := range results {
+			if !yield(<-r) {
+				return
+			}
+		}
+	}
+}
+
 func checkSource(ctx context.Context, cfg *config.Config) (all []finding) {
 	for _, f := range capture.Check(ctx, cfg.Source) {
 		all = append(all, finding{"source", verdictOf(f), f.What, "", f.Fix})
@@ -111,8 +127,7 @@ func checkKafka(ctx context.Context, cfg *config.Config) []finding {
 	}
 	client, err := kafka.Open(ctx, cfg.Kafka, slog.New(slog.DiscardHandler))
 	if err != nil {
-		f.Verdict, f.Fault, f.Fix = verdictFault, err.Error(), "correct the section kafka, or start the brokers"
-		return []finding{f}
+		return []finding{{f.Part, verdictFault, "the cluster does not answer", err.Error(), "correct the section kafka, or start the brokers"}}
 	}
 	defer client.Close()
 	return []finding{f}
@@ -130,7 +145,7 @@ func checkRegistry(ctx context.Context, cfg *config.Config) []finding {
 		err = client.Ping(ctx)
 	}
 	if err != nil {
-		f.Verdict, f.Fault, f.Fix = verdictFault, err.Error(), "correct the section schemas, or start the registry"
+		return []finding{{f.Part, verdictFault, "the registry does not answer", err.Error(), "correct the section schemas, or start the registry"}}
 	}
 	return []finding{f}
 }

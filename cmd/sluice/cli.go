@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/exec"
 
 	"github.com/alecthomas/kong"
 
@@ -62,7 +64,7 @@ func run(ctx context.Context, args []string, std streams, env config.Env) (code 
 			code = int(l)
 		}
 	}()
-	a := &app{streams: std, ctx: ctx, cli: &cli{}, env: env, program: "sluice"}
+	a := &app{streams: std, ctx: ctx, cli: &cli{}, env: env, program: invocation()}
 	parser, err := kong.New(a.cli,
 		kong.Name("sluice"), kong.Description(description),
 		kong.Writers(std.out, std.err), kong.Exit(func(code int) { panic(leave(code)) }),
@@ -97,3 +99,11 @@ func (a *app) end(err error) int {
 
 // load reads the configuration.
 func (a *app) load() (*config.Config, error) { return config.Load(a.cli.Config, a.env) }
+
+// invocation is how the person who started this program can start it again.
+func invocation() string {
+	if _, err := exec.LookPath("sluice"); err == nil {
+		return "sluice"
+	}
+	return os.Args[0]
+}

@@ -14,7 +14,7 @@ import (
 
 // health shows the four figures as the running process has them in /metrics.
 func (st *stage) health(ctx context.Context, s *screen) error {
-	m, err := scrape(ctx, "http://"+st.places.Console+"/metrics")
+	m, err := st.figures(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -28,11 +28,34 @@ func (st *stage) health(ctx context.Context, s *screen) error {
 	s.fact("drift", fmt.Sprintf("%s rows known to differ (compared below)", thousands(int64(m.sum("sluice_drift_records", "")))))
 	recovery := m.histogram("sluice_recovery_seconds")
 	if recovery.count > 0 {
-		s.fact("recovery", fmt.Sprintf("caught up %s after the start", upTo(recovery.quantile(1))))
+		s.fact("recovery", fmt.Sprintf("caught up within %s of noticing that its connection was gone", upTo(recovery.quantile(1))))
 	} else {
-		s.fact("recovery", "nothing to recover from yet")
+		s.fact("recovery", "not measured yet")
 	}
 	return nil
+}
+
+// recoveryTime bounds the wait for the figure of the recovery: it stands when a commit that is younger
+// than the failure has arrived, and heartbeats are a second apart.
+const recoveryTime = 5 * time.Second
+
+// figures reads the metrics, once the recovery is among them.
+func (st *stage) figures(ctx context.Context, s *screen) (m samples, err error) {
+	late := time.Now().Add(recoveryTime)
+	tick := time.NewTicker(rewriteEvery)
+	defer tick.Stop()
+	for {
+		m, err = scrape(ctx, "http://"+st.places.Console+"/metrics")
+		if err != nil || m.sum("sluice_recovery_seconds_count", "") > 0 || time.Now().After(late) {
+			return m, err
+		}
+		s.waiting("waiting for the next heartbeat ...")
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // upTo names the upper bound of a bucket.

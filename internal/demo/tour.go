@@ -65,7 +65,10 @@ func (st *stage) tour(ctx context.Context, s *screen) error {
 			return fmt.Errorf("cannot show %s: %w", step.what, err)
 		}
 	}
-	return st.burst(ctx, s)
+	if err := st.burst(ctx, s); err != nil {
+		return err
+	}
+	return st.cut(ctx, s)
 }
 
 func (st *stage) play(ctx context.Context, s *screen, step step) error {
@@ -116,4 +119,19 @@ func (st *stage) burst(ctx context.Context, s *screen) error {
 	}
 	s.arrived(fmt.Sprintf("committed in %s, the last one is there after", millis(committed.Sub(begin))), time.Since(committed))
 	return nil
+}
+
+// cut ends every connection that sluice has to PostgreSQL, at both ends, and makes a change: it
+// arrives once, when the connections are there again.
+func (st *stage) cut(ctx context.Context, s *screen) error {
+	const end = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'sluice'"
+	var ended int64
+	if err := st.source.QueryRow(ctx, end).Scan(&ended); err != nil {
+		return fmt.Errorf("cannot cut the connections: %w", err)
+	}
+	return st.play(ctx, s, step{
+		what: fmt.Sprintf("all %d connections of sluice to PostgreSQL are cut, then a change is made", ended),
+		sql:  "insert into deals (id, company, title, amount, stage) values (1000, 'orchid-eu', 'After the storm', 1.00, 'open')",
+		seen: "select format('%s is there, %s time', title, count(*)) from deals where id = 1000 group by title",
+	})
 }
