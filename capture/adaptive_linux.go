@@ -17,9 +17,15 @@ import (
 const (
 	pile     = 256 << 10
 	pileWait = 2 * time.Millisecond
-	// rush is how many reads in a row, each within pileWait of the one before, make the connection
-	// busy: a small transaction is a handful of messages and must not wait for more.
-	rush = 8
+	// rush is how many reads in a row, each within rushGap of the one before, make the connection
+	// busy: a small transaction is a handful of messages, and the next one after a while; neither must
+	// wait for more.
+	rush    = 32
+	rushGap = 500 * time.Microsecond
+	// lull is a pile so small that waiting for it saved nothing, and lulls how many in a row make the
+	// connection idle again: a walsender that is short of processor time pauses for a few.
+	lull  = 2 << 10
+	lulls = 8
 )
 
 // adaptiveConn wraps a TCP connection below TLS. One goroutine reads.
@@ -30,6 +36,7 @@ type adaptiveConn struct {
 	enabled  bool
 	busy     bool
 	quick    int // reads in a row that came quickly
+	quiet    int // piles in a row that were small
 	last     time.Time
 
 	own      []byte // what was read for a caller with a small buffer (TLS reads 16 KiB records)
@@ -106,12 +113,12 @@ func (a *adaptiveConn) Read(p []byte) (int, error) {
 func (a *adaptiveConn) fill(p []byte) (int, error) {
 	a.dst = p
 	defer func() { a.dst = nil }()
-	if a.busy {
+	for a.busy {
 		n, err := a.readPile()
+		a.noteLull(n)
 		if n > 0 || err != nil {
 			return n, err
 		}
-		a.setBusy(false)
 	}
 	n, err := a.readFirst()
 	if err == nil {
@@ -183,7 +190,7 @@ func (a *adaptiveConn) read(fd uintptr) bool {
 
 // notePace turns busy on after a rush of reads.
 func (a *adaptiveConn) notePace(now time.Time) {
-	if now.Sub(a.last) > pileWait {
+	if now.Sub(a.last) > rushGap {
 		a.quick = 0
 	}
 	a.last = now
@@ -192,8 +199,17 @@ func (a *adaptiveConn) notePace(now time.Time) {
 	}
 }
 
+// noteLull turns busy off after some piles that were not worth the wait.
+func (a *adaptiveConn) noteLull(n int) {
+	if n >= min(lull, len(a.dst)) {
+		a.quiet = 0
+	} else if a.quiet++; a.quiet >= lulls {
+		a.setBusy(false)
+	}
+}
+
 func (a *adaptiveConn) setBusy(busy bool) {
-	a.busy, a.quick = busy, 0
+	a.busy, a.quick, a.quiet = busy, 0, 0
 	low := 1
 	if busy {
 		low = pile

@@ -71,8 +71,10 @@ func (c *Capture) Run(ctx context.Context) error {
 	if err == nil {
 		err = c.sessions(ctx)
 	}
+	// What a stop interrupted is no fault: an opening, a snapshot, a publisher that could not go on in
+	// the time to drain. It will be done, or sent, again.
 	var f *fatalError
-	if ctx.Err() != nil && !errors.As(err, &f) {
+	if ctx.Err() != nil && (!errors.As(err, &f) || errors.Is(err, context.Canceled)) {
 		err = nil
 	}
 	c.finish(ctx, err == nil)

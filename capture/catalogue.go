@@ -51,7 +51,7 @@ func (c *catalogue) key(ctx context.Context, m *pgoutput.Relation) (map[string]b
 		SELECT a.attname FROM pg_index i
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
 		WHERE i.indrelid = $1 AND i.indisprimary`
-	rows, err := c.source.pool.Query(ctx, q, m.OID)
+	rows, err := c.source.ask.Query(ctx, q, m.OID)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (c *catalogue) typeOf(ctx context.Context, oid uint32, mod int32) (change.T
 		baseMod    int32
 		plain      bool
 	)
-	err := c.source.pool.QueryRow(ctx, q, oid, mod).Scan(&kind, &base, &baseMod, &elem, &name, &plain)
+	err := c.source.ask.QueryRow(ctx, q, oid, mod).Scan(&kind, &base, &baseMod, &elem, &name, &plain)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return change.Type{OID: oid, Mod: mod, Name: "text", Kind: change.Opaque}, nil

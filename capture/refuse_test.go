@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/integration/harness"
+	"github.com/sluicecdc/sluice/internal/change"
 )
 
 // refused runs a capture that must end with an error that holds all of the words.
@@ -196,4 +197,25 @@ func TestUnreachable(t *testing.T) {
 	if strings.Contains(log.String(), "secret") {
 		t.Error("the password was logged")
 	}
+}
+
+// TestStopWhileOpening stops a capture whose Kafka does not answer.
+func TestStopWhileOpening(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+		opening := make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
+		c := New(cfg, func(ctx context.Context, _ []*change.Table) (Downstream, error) {
+			close(opening)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, logger(t), nil)
+		done := make(chan error, 1)
+		go func() { done <- c.Run(ctx) }()
+		<-opening
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("a stop gave %v", err)
+		}
+	})
 }

@@ -25,12 +25,26 @@ const poolSize = 4
 // source is the server on its ordinary connections.
 type source struct {
 	pool  *pgxpool.Pool
+	ask   asker  // where the catalogue is asked: the pool, or one transaction of it
 	where string // host:port/database, for people
 
 	database string
 	user     string
 	version  int  // server_version_num
 	standby  bool // in recovery: nothing can be written, the heartbeat neither
+}
+
+// asker takes questions to the catalogue.
+type asker interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// within gives the source as a transaction sees it.
+func (s *source) within(tx pgx.Tx) *source {
+	inside := *s
+	inside.ask = tx
+	return &inside
 }
 
 // openSource connects and asks who the server is. It tries once.
@@ -45,7 +59,7 @@ func openSource(ctx context.Context, cfg Config) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot set up connections to %s: %w", address(&pc.ConnConfig.Config), err)
 	}
-	s := &source{pool: pool, where: address(&pc.ConnConfig.Config)}
+	s := &source{pool: pool, ask: pool, where: address(&pc.ConnConfig.Config)}
 	if err := s.identify(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("cannot connect to the source %s: %w", s.where, err)

@@ -47,7 +47,7 @@ func (s *source) relations(ctx context.Context) ([]relation, error) {
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 		ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
-	rows, err := s.pool.Query(ctx, q)
+	rows, err := s.ask.Query(ctx, q)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the tables of %s: %w", s.where, err)
 	}
@@ -172,7 +172,7 @@ func (s *source) shapeOf(ctx context.Context, r *relation) (*pgoutput.Relation, 
 		FROM pg_attribute a
 		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 		ORDER BY a.attnum`
-	rows, err := s.pool.Query(ctx, q, r.OID, r.Identity)
+	rows, err := s.ask.Query(ctx, q, r.OID, r.Identity)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for the columns of %s: %w", r.sql(), err)
 	}
