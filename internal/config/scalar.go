@@ -21,6 +21,8 @@ func (d *decoder) scalar(n ast.Node, v reflect.Value, path string) {
 	}
 }
 
+var durationType = reflect.TypeFor[time.Duration]()
+
 // setScalar tells whether the text is a value of v's type. A quoted text is never a
 // number; what came out of a variable is not quoted.
 func setScalar(v reflect.Value, text string, quoted bool) bool {
