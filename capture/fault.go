@@ -33,6 +33,9 @@ const (
 	stateDuplicate       = "42710"
 	stateUndefinedObject = "42704"
 	stateNoPrivilege     = "42501"
+	stateInvalidTable    = "42P16"
+	stateWrongObject     = "42809"
+	stateLockTimeout     = "55P03"
 )
 
 func sqlState(err error) string {

@@ -30,13 +30,16 @@ type relation struct {
 
 func (r *relation) sql() string { return quoteTable(r.Schema, r.Name) }
 
+// hasIdentity tells of a pg_class c whether UPDATE and DELETE can be published.
+const hasIdentity = `CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false ELSE EXISTS (
+				SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
+				AND CASE c.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE i.indisreplident END) END`
+
 // relations lists what could be captured, and what a name might be mistaken for.
 func (s *source) relations(ctx context.Context) ([]relation, error) {
 	const q = `
 		SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relreplident::text, c.relispartition, c.relpersistence::text,
-			CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false ELSE EXISTS (
-				SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
-				AND CASE c.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE i.indisreplident END) END,
+			` + hasIdentity + `,
 			pg_has_role(c.relowner, 'USAGE'), has_table_privilege(c.oid, 'SELECT'), has_schema_privilege(n.oid, 'USAGE'),
 			CASE WHEN c.relkind = 'p' THEN (
 				SELECT count(*) FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
