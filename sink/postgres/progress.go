@@ -71,9 +71,10 @@ func (s *Sink) createProgress(ctx context.Context) error {
 	return s.execAll(ctx, steps)
 }
 
-// present tells whether a table exists; name is SQL.
+// present tells whether a table exists; name is SQL. It reads pg_class: to_regclass alone would
+// answer from the session's cache, which does not hear of other sessions' work within a transaction.
 func (s *Sink) present(ctx context.Context, name string) (bool, error) {
-	rows, err := s.query(ctx, `SELECT pg_catalog.to_regclass($1) IS NOT NULL`, name)
+	rows, err := s.query(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = pg_catalog.to_regclass($1))`, name)
 	return err == nil && string(rows[0][0]) == "t", err
 }
 

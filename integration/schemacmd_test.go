@@ -1,0 +1,122 @@
+package integration
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+)
+
+// mapped sends customers to a second sink that takes some columns under other names.
+func mapped(config string) string {
+	return strings.Replace(config, "console: {", `  billing:
+    type: postgres
+    dsn: ${DESTINATION_DSN}
+    tables:
+      - {from: public.customers, to: billing.clients, columns: {id: id, full_name: name}, deletes: hard}
+console: {`, 1)
+}
+
+func TestSchemaCommands(t *testing.T) {
+	d := newDeployment(t, 15, []string{"public.customers"}, mapped)
+	d.exec(`create table customers (id bigint primary key, name varchar(40), "Seen at" timestamptz, tags text[], worth numeric(12,2),
+		upper_name text generated always as (upper(name)) stored)`,
+		`insert into customers values (1, 'Ann', now(), '{a}', 1)`)
+	p := d.start("run")
+	d.caughtUp(60 * time.Second)
+	t.Run("show", d.showsSchema)
+	t.Run("check-ddl", d.checksDDL)
+	if still := scan[string](t, d.source, "select customers::text from customers"); !strings.HasPrefix(still, "(1,Ann,") {
+		t.Errorf("the source holds %s", still)
+	}
+	d.exec("alter table customers add column vip boolean", "insert into customers values (2, 'Bob')")
+	d.caughtUp(60 * time.Second)
+	if n := scan[int](t, d.destination, "select count(*)::int from customers where upper(name) in ('ANN', 'BOB') and vip is null"); n != 2 {
+		t.Errorf("the destination holds %d of the 2 rows", n)
+	}
+	out, status := d.command("schema", "show", "public.customers")
+	wants(t, out, status, 0, "2 versions, the newest 2", "vip")
+	d.stop(p)
+}
+
+func (d *deployment) showsSchema(t *testing.T) {
+	out, status := d.command("schema", "show", "public.customers")
+	wants(t, out, status, 0,
+		"topic    "+d.name+".public.customers", "key      id", "identity default",
+		"bigint, key", "character varying(40)", "billing.clients.full_name", "public.customers.name",
+		"long timestamp-micros or null, named Seen_at", "array of string or null", "bytes decimal(12,2) or null",
+		"none: generated columns are not in the log",
+		"subject  "+d.name+".public.customers-value: version 1, id ", "the table as it is")
+	out, status = d.command("schema", "show", "public.nobody")
+	wants(t, out, status, 2, "table public.nobody is not captured")
+	out, _ = d.command("schema", "show", "public.customers", "--json")
+	var shown struct {
+		Key     []string `json:"key"`
+		Schemas struct {
+			Value struct{ Name string } `json:"value"`
+		} `json:"schemas"`
+		Subjects []struct {
+			Versions []int `json:"versions"`
+			Current  bool  `json:"current"`
+		} `json:"subjects"`
+	}
+	if err := json.Unmarshal([]byte(out), &shown); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if len(shown.Key) != 1 || shown.Schemas.Value.Name != "Envelope" || len(shown.Subjects) != 2 || !shown.Subjects[1].Current {
+		t.Errorf("the answer is %+v", shown)
+	}
+}
+
+func (d *deployment) checksDDL(t *testing.T) {
+	for statement, c := range map[string]struct {
+		status int
+		says   []string
+	}{
+		"ALTER TABLE customers ADD COLUMN vip boolean": {0, []string{
+			"vip is added: boolean, in Avro boolean or null", "customers-key: unchanged", "customers-value: compatible",
+			"sink     copy, table public.customers: adds column vip boolean", "follow by themselves"}},
+		"ALTER TABLE customers ADD COLUMN level int DEFAULT 3": {0, []string{"reread   column level", "default 3", "stays missing until"}},
+		"ALTER TABLE customers ADD COLUMN token uuid DEFAULT gen_random_uuid()": {0, []string{
+			"reread   column token", "value of their own"}},
+		"ALTER TABLE customers ALTER worth TYPE boolean USING worth > 0": {3, []string{
+			"worth changes from numeric(12,2) to boolean, in Avro boolean or null", "reread   column worth", "PROBLEM  the registry refuses the schema of subject " + d.name + ".public.customers-value"}},
+		"ALTER TABLE customers DROP COLUMN tags": {0, []string{"tags is dropped", "keeps column tags"}},
+		"ALTER TABLE customers RENAME COLUMN name TO label": {3, []string{
+			"name is renamed to label", "sink billing is held until columns of the sink no longer name name"}},
+		"ALTER TABLE customers DROP CONSTRAINT customers_pkey": {3, []string{"no usable replica identity", "REPLICA IDENTITY FULL"}},
+		"ALTER TABLE customers RENAME TO clients":              {3, []string{"source.tables does not mean public.clients", "gets nothing any more"}},
+		"ALTER TABLE customers ADD COLUMN \"Seen_at\" date":    {3, []string{"would share the Avro name Seen_at"}},
+		"DROP TABLE customers":                                 {3, []string{"the table is gone"}},
+		"ALTER TABLE customers ADD twice numeric GENERATED ALWAYS AS (worth * 2) STORED": {0, []string{
+			"all stay as they are", "note     column twice is generated and in no record"}},
+		"ALTER TABLE customers ADD CHECK (id > 0)": {0, []string{"all stay as they are", "follow by themselves"}},
+		"ALTER TABLE customers DROP COLUMN nobody": {2, []string{`column "nobody" of relation "customers" does not exist`}},
+		"CREATE INDEX ON customers (name)":         {2, []string{"only ALTER TABLE and DROP TABLE"}},
+	} {
+		out, status := d.command("schema", "check-ddl", statement)
+		t.Log(statement + "\n" + out)
+		wants(t, out, status, c.status, c.says...)
+	}
+	out, _ := d.command("schema", "check-ddl", "ALTER TABLE customers ADD COLUMN vip boolean", "--json")
+	var verdict struct {
+		Compatible bool `json:"compatible"`
+		Subjects   []struct{ Verdict string }
+	}
+	if err := json.Unmarshal([]byte(out), &verdict); err != nil || !verdict.Compatible || len(verdict.Subjects) != 2 {
+		t.Errorf("%v: %+v\n%s", err, verdict, out)
+	}
+}
+
+// wants fails the test where a command ended otherwise than it should or left something out.
+func wants(t *testing.T, out string, status, want int, says ...string) {
+	t.Helper()
+	if status != want {
+		t.Errorf("exit %d, want %d:\n%s", status, want, out)
+	}
+	for _, s := range says {
+		if !strings.Contains(out, s) {
+			t.Errorf("it does not say %q:\n%s", s, out)
+		}
+	}
+}
