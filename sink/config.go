@@ -3,9 +3,11 @@ package sink
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/transform"
 )
 
 // Defaults of a sink's keys, in one place.
@@ -28,15 +30,18 @@ type Config struct {
 	Tables []Table `yaml:"tables"`
 }
 
-// Table maps one source table to its destination.
+// Table maps a source table to a destination. A source may fill several destinations, by an entry for
+// each, and several sources one, when constants in Columns tell their rows apart.
 type Table struct {
 	From string `yaml:"from"`         // as in SQL
 	To   string `yaml:"to,omitempty"` // as in SQL; the same name when left out
-	// Columns gives for a destination column the source column it holds; all columns under their own
-	// names when left out.
-	Columns  map[string]string `yaml:"columns,omitempty"`
-	Deletes  Deletes           `yaml:"deletes"`
-	Truncate TruncatePolicy    `yaml:"truncate,omitempty"`
+	// Columns gives for a destination column what it holds; all columns under their own names when
+	// left out.
+	Columns transform.Columns `yaml:"columns,omitempty"`
+	// Where says which rows belong. A row that stops to leaves by the policy Deletes.
+	Where    *transform.Expression `yaml:"where,omitempty"`
+	Deletes  Deletes               `yaml:"deletes"`
+	Truncate TruncatePolicy        `yaml:"truncate,omitempty"`
 }
 
 // Mode says how a sink walks through Kafka.
@@ -94,22 +99,66 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) validateTables() error {
-	from, to := map[string]int{}, map[string]int{}
 	for i := range c.Tables {
-		t := &c.Tables[i]
 		path := fmt.Sprintf("tables[%d]", i)
-		if err := t.validate(path); err != nil {
+		if err := c.Tables[i].validate(path); err != nil {
 			return err
 		}
-		if first, ok := from[t.source()]; ok {
-			return fmt.Errorf("%s.from: %s is in tables[%d] already: a table goes to one place in a sink", path, t.From, first)
+		for k := range c.Tables[:i] {
+			if err := c.Tables[i].beside(&c.Tables[k], path, k); err != nil {
+				return err
+			}
 		}
-		if first, ok := to[t.destination()]; ok {
-			return fmt.Errorf("%s.to: %s receives tables[%d] already: two source tables cannot share a destination", path, t.destination(), first)
-		}
-		from[t.source()], to[t.destination()] = i, i
 	}
 	return nil
+}
+
+// beside checks an entry against an earlier one with the same destination.
+func (t *Table) beside(other *Table, path string, index int) error {
+	if t.destination() != other.destination() {
+		return nil
+	}
+	to := t.destination()
+	switch {
+	case t.source() == other.source():
+		return fmt.Errorf("%s.to: %s receives %s by tables[%d] already: entries of one source table need destinations of their own", path, to, t.From, index)
+	case !apart(t.Columns.Constants(), other.Columns.Constants()):
+		return fmt.Errorf("%s.to: %s receives tables[%d] already: two source tables share a destination when the same columns hold constants in both and tell their rows apart, for example columns: {..., origin: \"'crm'\"}", path, to, index)
+	case t.Truncate != other.Truncate || !reflect.DeepEqual(t.Deletes, other.Deletes):
+		return fmt.Errorf("%s.deletes: %s receives tables[%d] too, with other policies: deletes and truncate of tables that share a destination are the same", path, to, index)
+	}
+	return nil
+}
+
+// apart tells whether constants of the same columns differ.
+func apart(a, b map[string]change.Value) bool {
+	differ := false
+	for name, v := range a {
+		w, ok := b[name]
+		if !ok {
+			return false
+		}
+		differ = differ || v.Format == change.Text && w.Format == change.Text && string(v.Data) != string(w.Data)
+	}
+	return differ && len(a) == len(b)
+}
+
+// Shared tells whether another source fills the destination of table i too.
+func (c *Config) Shared(i int) bool {
+	return slices.ContainsFunc(c.Tables, func(t Table) bool {
+		return t.destination() == c.Tables[i].destination() && t.source() != c.Tables[i].source()
+	})
+}
+
+// Locate says in which file the expressions stand.
+func (c *Config) Locate(file string) {
+	for i := range c.Tables {
+		t := &c.Tables[i]
+		t.Columns.Locate(file)
+		if t.Where != nil {
+			t.Where.File = file
+		}
+	}
 }
 
 func (t *Table) validate(path string) error {
@@ -124,37 +173,22 @@ func (t *Table) validate(path string) error {
 			return fmt.Errorf("%s.to: %w", path, err)
 		}
 	}
-	if err := validateColumns(path, t.Columns); err != nil {
-		return err
-	}
 	if t.Truncate != "" && t.Truncate != TruncateRefuse && t.Truncate != TruncateApply {
 		return fmt.Errorf("%s.truncate: %q is neither refuse (the sink stops and asks) nor apply", path, t.Truncate)
 	}
 	return t.Deletes.validate(path+".deletes", t.Columns)
 }
 
-// validateColumns accepts plain names only: anything else is an expression, and those are not built.
-func validateColumns(path string, columns map[string]string) error {
-	for _, to := range sortedKeys(columns) {
-		from := columns[to]
-		if to == "" || from == "" {
-			return fmt.Errorf("%s.columns: an empty name: want destination column: source column", path)
-		}
-		if !plainName(from) {
-			return fmt.Errorf("%s.columns.%s: %q is not the plain name of a source column: expressions are not built", path, to, from)
-		}
-	}
-	return nil
-}
-
 // source and destination are the names in one spelling, to compare.
 func (t *Table) source() string { return canonical(t.From) }
 
-func (t *Table) destination() string {
+func (t *Table) destination() string { return canonical(t.destinationName()) }
+
+func (t *Table) destinationName() string {
 	if t.To == "" {
-		return canonical(t.From)
+		return t.From
 	}
-	return canonical(t.To)
+	return t.To
 }
 
 func canonical(s string) string {
@@ -163,24 +197,4 @@ func canonical(s string) string {
 		return s
 	}
 	return change.FormatName(schema, name)
-}
-
-// plainName tells a column's name, spaces and dots included, from an expression.
-func plainName(s string) bool {
-	for _, r := range s {
-		switch r {
-		case '(', ')', '"', '\'', '+', '*', '/', '=', '<', '>', '!', '?', '[', ']', '{', '}', '&', '|', ',':
-			return false
-		}
-	}
-	return true
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

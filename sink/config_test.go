@@ -27,6 +27,7 @@ tables:
     truncate: apply
   - {from: public.orders, deletes: hard}
   - {from: public.log, deletes: ignore}
+  - {from: public.log, to: old.log, where: level > 3, columns: {n: "n + 1", ok: true, x: 1.10, z: null}, deletes: {archive: old.gone}}
 `
 
 func TestConfigComesBackAsWritten(t *testing.T) {
@@ -54,7 +55,7 @@ func TestConfigComesBackAsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, out)
 	}
-	if again.Tables[0].Columns["name"] != "full_name" || len(again.Tables[0].Deletes.Set) != 4 || again.Tables[2].Deletes.Policy != DeleteIgnore {
+	if again.Tables[0].Columns[1].From.Column() != "full_name" || len(again.Tables[0].Deletes.Set) != 4 || again.Tables[2].Deletes.Policy != DeleteIgnore {
 		t.Errorf("came back as %+v from\n%s", again, out)
 	}
 }
@@ -82,16 +83,17 @@ func TestConfigRefuses(t *testing.T) {
 		{"type: postgres\ntables: [{from: public.a}]", "tables[0].deletes: missing: what a DELETE at the source does here has no default: write hard"},
 		{table("deletes: gone"), `not "gone"`},
 		{table("deletes: soft"), "soft needs the columns"},
-		{table("deletes: archive"), "archive is not built"},
+		{table("deletes: archive"), "archive needs the table"},
+		{table("deletes: {archive: history}"), "tables[0].deletes.archive:"},
 		{table("deletes: {soft: {}}"), "deletes.soft: missing"},
 		{table("deletes: {hard: 1}"), "deletes is hard"},
 		{table("deletes: {soft: {a: [1]}}"), "writes constants"},
 		{table("deletes: {soft: active}"), "soft needs the columns"},
 		{table("deletes: 7"), "deletes is hard"},
 		{table("columns: {id: id, x: y}, deletes: {soft: {x: 1}}"), "written by columns.x"},
-		{table("columns: {x: lower(y)}, deletes: hard"), "expressions are not built"},
+		{table("columns: {x: lower(y)}, deletes: hard"), "undeclared reference to 'lower'"},
 		{table("deletes: hard, truncate: yes please"), "neither refuse"},
-		{"type: postgres\ntables: [{from: public.a, deletes: hard}, {from: PUBLIC.\"a\", to: b.c, deletes: hard}]", "tables[1].from"},
+		{"type: postgres\ntables: [{from: public.a, deletes: hard}, {from: PUBLIC.\"a\", to: public.a, deletes: hard}]", "tables[1].to"},
 		{"type: postgres\ntables: [{from: public.a, deletes: hard}, {from: b.b, to: public.a, deletes: hard}]", "tables[1].to"},
 		{table("deletes: hard, colums: {a: b}"), "unknown field"},
 	}

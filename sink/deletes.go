@@ -7,6 +7,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/transform"
 )
 
 // DeletePolicy says what a DELETE at the source does at the destination. There is no default: the
@@ -15,18 +18,22 @@ type DeletePolicy string
 
 // The policies for a DELETE.
 const (
-	DeleteHard   DeletePolicy = "hard"   // the row is deleted
-	DeleteIgnore DeletePolicy = "ignore" // the row stays as it is
-	DeleteSoft   DeletePolicy = "soft"   // the row stays, Set is written into it
+	DeleteHard    DeletePolicy = "hard"    // the row is deleted
+	DeleteIgnore  DeletePolicy = "ignore"  // the row stays as it is
+	DeleteSoft    DeletePolicy = "soft"    // the row stays, Set is written into it
+	DeleteArchive DeletePolicy = "archive" // the row moves to another table, with time and position
 )
 
-const deleteChoices = "hard (the row is deleted), ignore (the row stays) or {soft: {column: value}} (the row stays and is marked)"
+const deleteChoices = "hard (the row is deleted), ignore (the row stays), {soft: {column: value}} (the row stays and is marked) or {archive: schema.table} (the row moves there)"
 
-// Deletes is a table's key "deletes": hard, ignore, or {soft: {column: value, ...}}.
+// Deletes is a table's key "deletes": hard, ignore, {soft: {column: value, ...}} or
+// {archive: schema.table}.
 type Deletes struct {
 	Policy DeletePolicy
 	// Set is what a soft delete writes, in the file's order.
 	Set []Assignment
+	// Archive is the table that DeleteArchive moves rows to, as in SQL.
+	Archive string
 }
 
 // Assignment gives a destination column a constant.
@@ -57,14 +64,17 @@ func (d *Deletes) setWord(n *ast.StringNode) error {
 		return nil
 	case DeleteSoft:
 		return badNode(n, "soft needs the columns to write, for example {soft: {active: false}}")
-	case "archive":
-		return badNode(n, "archive is not built: deletes is "+deleteChoices)
+	case DeleteArchive:
+		return badNode(n, "archive needs the table to move rows to, for example {archive: history.customers}")
 	default:
 		return badNode(n, fmt.Sprintf("deletes is %s, not %q", deleteChoices, n.Value))
 	}
 }
 
 func (d *Deletes) setMapping(n ast.Node, values []*ast.MappingValueNode) error {
+	if len(values) == 1 && keyText(values[0]) == string(DeleteArchive) {
+		return d.setArchive(values[0].Value)
+	}
 	if len(values) != 1 || keyText(values[0]) != string(DeleteSoft) {
 		return badNode(n, "deletes is "+deleteChoices)
 	}
@@ -80,6 +90,15 @@ func (d *Deletes) setMapping(n ast.Node, values []*ast.MappingValueNode) error {
 		}
 		d.Set = append(d.Set, Assignment{Column: keyText(v), Value: text})
 	}
+	return nil
+}
+
+func (d *Deletes) setArchive(n ast.Node) error {
+	name, ok := n.(*ast.StringNode)
+	if !ok {
+		return badNode(n, "archive needs the table to move rows to, for example {archive: history.customers}")
+	}
+	*d = Deletes{Policy: DeleteArchive, Archive: name.Value}
 	return nil
 }
 
@@ -124,7 +143,10 @@ func badNode(n ast.Node, message string) error {
 
 // MarshalYAML writes the form that UnmarshalYAML reads.
 func (d Deletes) MarshalYAML() (any, error) {
-	if d.Policy != DeleteSoft {
+	switch d.Policy {
+	case DeleteArchive:
+		return map[string]string{string(DeleteArchive): d.Archive}, nil
+	case DeleteHard, DeleteIgnore:
 		return string(d.Policy), nil
 	}
 	set := yaml.MapSlice{}
@@ -138,12 +160,17 @@ func (d Deletes) MarshalYAML() (any, error) {
 	return yaml.MapSlice{{Key: string(DeleteSoft), Value: set}}, nil
 }
 
-func (d *Deletes) validate(path string, columns map[string]string) error {
+func (d *Deletes) validate(path string, columns transform.Columns) error {
 	switch d.Policy {
 	case DeleteHard, DeleteIgnore:
 		return nil
 	case DeleteSoft:
 		return d.validateSet(path+".soft", columns)
+	case DeleteArchive:
+		if _, _, err := change.ParseName(d.Archive); err != nil {
+			return fmt.Errorf("%s.archive: %w", path, err)
+		}
+		return nil
 	case "":
 		return fmt.Errorf("%s: missing: what a DELETE at the source does here has no default: write %s", path, deleteChoices)
 	default:
@@ -151,7 +178,7 @@ func (d *Deletes) validate(path string, columns map[string]string) error {
 	}
 }
 
-func (d *Deletes) validateSet(path string, columns map[string]string) error {
+func (d *Deletes) validateSet(path string, columns transform.Columns) error {
 	if len(d.Set) == 0 {
 		return fmt.Errorf("%s: missing: the columns to write, for example {active: false}", path)
 	}
@@ -159,8 +186,8 @@ func (d *Deletes) validateSet(path string, columns map[string]string) error {
 		if a.Column == "" || strings.ContainsRune(a.Column, 0) {
 			return fmt.Errorf("%s: a column without a name", path)
 		}
-		if from, ok := columns[a.Column]; ok {
-			return fmt.Errorf("%s.%s: the column is written by columns.%s (from %s) too: a later change would undo the mark", path, a.Column, a.Column, from)
+		if slices.Contains(columns.Names(), a.Column) {
+			return fmt.Errorf("%s.%s: the column is written by columns.%s too: a later change would undo the mark", path, a.Column, a.Column)
 		}
 		same := func(b Assignment) bool { return b.Column == a.Column }
 		if slices.ContainsFunc(d.Set[:i], same) {

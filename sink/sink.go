@@ -26,8 +26,8 @@ type Checkpoint struct {
 
 // Batch is a run of whole groups in commit order, or a piece of one group too large for memory.
 type Batch struct {
-	// Changes are in commit order, and in ordinal order within a group. They are views that stay
-	// valid until Apply returns.
+	// Changes are in commit order, and in ordinal order within a group; a consumer keeps the halves of a
+	// key change together. They are views that stay valid until Apply returns.
 	Changes []change.Change
 	// Groups counts the groups that end in this batch.
 	Groups int

@@ -16,6 +16,7 @@ import (
 	"github.com/sluicecdc/sluice/schemas"
 	"github.com/sluicecdc/sluice/schemas/avro"
 	"github.com/sluicecdc/sluice/schemas/registry"
+	"github.com/sluicecdc/sluice/transform"
 )
 
 // TruncateMode says what becomes of a TRUNCATE.
@@ -37,6 +38,8 @@ type Options struct {
 	Tombstones  bool   // after a delete
 	Truncate    TruncateMode
 	BufferBytes int // records not yet acknowledged
+	// Transforms are done to changes before they become records.
+	Transforms []transform.Rule
 }
 
 // Publisher is the way from groups to Kafka. It is a capture.Downstream.
@@ -92,6 +95,9 @@ func Open(ctx context.Context, o Options, client *kafka.Client, reg *registry.Cl
 }
 
 func (p *Publisher) open(ctx context.Context, tables []*change.Table) error {
+	if err := p.checkTransforms(tables); err != nil {
+		return err
+	}
 	if err := p.openJournal(ctx); err != nil {
 		return err
 	}

@@ -23,6 +23,11 @@ func (p *Publisher) publishRow(ctx context.Context, g *change.Group, c *change.C
 	if err != nil {
 		return err
 	}
+	if r.reshape != nil {
+		if c, err = r.reshape.apply(g, c); c == nil || err != nil {
+			return err
+		}
+	}
 	partition, err := p.encodeKey(r, c)
 	if err != nil {
 		return err
@@ -45,7 +50,7 @@ func (p *Publisher) publishRow(ctx context.Context, g *change.Group, c *change.C
 
 // encodeKey leaves the framed key in p.key, nil for a table without one, and gives its partition.
 func (p *Publisher) encodeKey(r *route, c *change.Change) (int32, error) {
-	if len(r.table.Key) == 0 {
+	if len(r.shape.Key) == 0 {
 		p.key = nil
 		return 0, nil
 	}

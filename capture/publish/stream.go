@@ -26,6 +26,8 @@ type stream struct {
 // route is one version of a table on its way to its stream.
 type route struct {
 	table   *change.Table
+	shape   *change.Table // as the topic has it: the table, or what transforms make of it
+	reshape *reshape      // nil for a table without transforms
 	stream  *stream
 	encoder *avro.Encoder
 	pair    schemas.Pair
@@ -100,7 +102,15 @@ func (p *Publisher) newRoute(ctx context.Context, t *change.Table) (*route, erro
 	if err != nil {
 		return nil, err
 	}
-	pair, err := schemas.ForTable(topic, t)
+	re, err := p.reshapeOf(t)
+	if err != nil {
+		return nil, err
+	}
+	shape := t
+	if re != nil {
+		shape = re.mapping.Table()
+	}
+	pair, err := schemas.ForTable(topic, shape)
 	if err != nil {
 		return nil, err
 	}
@@ -110,13 +120,13 @@ func (p *Publisher) newRoute(ctx context.Context, t *change.Table) (*route, erro
 	}
 	encoder, err := avro.NewEncoder(avro.Options{
 		Source: p.o.Source, Database: p.o.Database, Version: p.o.Version,
-		Topic: topic, Table: t, KeyID: keyID, ValueID: valueID,
+		Topic: topic, Table: shape, KeyID: keyID, ValueID: valueID,
 	})
 	if err != nil {
 		return nil, err
 	}
 	p.forgetOlder(t)
-	return &route{table: t, stream: s, encoder: encoder, pair: pair, metrics: p.metrics.table(t)}, nil
+	return &route{table: t, shape: shape, reshape: re, stream: s, encoder: encoder, pair: pair, metrics: p.metrics.table(t)}, nil
 }
 
 // forgetOlder drops the routes of versions that t replaces, so that many schema changes do not add

@@ -15,8 +15,8 @@ import (
 type sinkTarget struct {
 	Table   string `json:"table"`
 	Deletes string `json:"deletes"`
-	// Columns are those of the destination, each with the source's column that it holds; null when
-	// every column goes under its own name.
+	// Columns are those of the destination, each with the source's column that it holds or the
+	// expression that makes it; null when every column goes under its own name.
 	Columns map[string]string `json:"columns"`
 	// Follows says that the destination's table is made and completed by the sink.
 	Follows bool `json:"follows"`
@@ -37,7 +37,7 @@ func sinkTargets(cfg *config.Config, t *change.Table) map[string][]sinkTarget {
 }
 
 func targetOf(s *config.Sink, m *sink.Table) sinkTarget {
-	return sinkTarget{Table: m.To, Deletes: string(m.Deletes.Policy), Columns: m.Columns, Follows: s.CreateTables()}
+	return sinkTarget{Table: m.To, Deletes: string(m.Deletes.Policy), Columns: m.Columns.Sources(), Follows: s.CreateTables()}
 }
 
 // of gives the names that a source column has at the destination.

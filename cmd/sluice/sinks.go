@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/config"
@@ -25,51 +26,15 @@ type destination interface {
 func newDestination(s config.Sink, log *slog.Logger) (destination, error) {
 	switch s.Type {
 	case config.TypePostgres:
-		o, err := postgresOptions(s, log)
+		o, err := postgres.FromConfig(s.Config, s.Postgres, log)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("sinks.%s: %w", s.Name, err)
 		}
+		o.Evolve = true
 		return postgres.New(o)
 	default:
 		return nil, fmt.Errorf("sinks.%s.type: %q is not a kind of sink", s.Name, s.Type)
 	}
-}
-
-func postgresOptions(s config.Sink, log *slog.Logger) (postgres.Options, error) {
-	o := postgres.Options{
-		Config: s.Postgres, Name: s.Name, Source: s.Source, Create: s.CreateTables(), Evolve: true, Log: log,
-	}
-	for _, t := range s.Tables {
-		table, err := postgresTable(t)
-		if err != nil {
-			return o, fmt.Errorf("sinks.%s: %w", s.Name, err)
-		}
-		o.Tables = append(o.Tables, table)
-	}
-	return o, nil
-}
-
-func postgresTable(t sink.Table) (p postgres.Table, err error) {
-	if p.FromSchema, p.FromName, err = change.ParseName(t.From); err != nil {
-		return p, err
-	}
-	if p.ToSchema, p.ToName, err = change.ParseName(t.To); err != nil {
-		return p, err
-	}
-	p.Columns = t.Columns
-	p.Truncate = t.Truncate == sink.TruncateApply
-	switch t.Deletes.Policy {
-	case sink.DeleteHard:
-		p.Deletes = postgres.Hard
-	case sink.DeleteIgnore:
-		p.Deletes = postgres.Ignore
-	case sink.DeleteSoft:
-		p.Deletes = postgres.Soft
-		for _, a := range t.Deletes.Set {
-			p.Soft = append(p.Soft, postgres.SoftColumn{Column: a.Column, Value: a.Value})
-		}
-	}
-	return p, nil
 }
 
 // sinkParts are what the sinks of a process share.
@@ -88,16 +53,22 @@ func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	mapped, err := sink.Mapped(dest, &s.Config)
+	if err != nil {
+		return nil, fmt.Errorf("sinks.%s: %w", s.Name, err)
+	}
 	read := consume.Config{Source: s.Source, BufferBytes: p.shares.fetched, BatchBytes: p.shares.batch}
 	for _, t := range s.Tables {
 		schema, name, err := change.ParseName(t.From)
 		if err != nil {
 			return nil, fmt.Errorf("sinks.%s: %w", s.Name, err)
 		}
-		read.Tables = append(read.Tables, consume.TableName{Schema: schema, Name: name})
+		if table := (consume.TableName{Schema: schema, Name: name}); !slices.Contains(read.Tables, table) {
+			read.Tables = append(read.Tables, table)
+		}
 	}
 	deps := consume.Deps{Kafka: p.kafka, Registry: p.registry, Log: p.log.With("sink", s.Name), Dropped: p.metrics.CutShort(s.Name)}
-	return sink.New(s.Config, dest, sink.Deps{
+	return sink.New(s.Config, mapped, sink.Deps{
 		Open: func(ctx context.Context, from sink.Checkpoint) (sink.Consumer, error) {
 			return consume.Open(ctx, read, deps, from)
 		},

@@ -23,6 +23,7 @@ func (p *process) startCapture(life context.Context, client *kafka.Client, schem
 	options := publish.Options{
 		Source: cfg.Name, Database: databaseOf(cfg.DSN), Version: buildOf().Version, Partitions: p.cfg.Kafka.Partitions,
 		Tombstones: p.cfg.Kafka.WriteTombstones(), Truncate: publish.TruncateMode(cfg.Truncate), BufferBytes: share.produced,
+		Transforms: p.cfg.Transforms,
 	}
 	open := func(ctx context.Context, tables []*change.Table) (capture.Downstream, error) {
 		return publish.Open(ctx, options, client, schemas, tables, p.log.With("source", cfg.Name), p.metrics.publish)

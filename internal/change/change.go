@@ -39,6 +39,10 @@ type Change struct {
 	// LSN is where the event stands in the log. It is not monotonic across groups and rows of one
 	// COPY share it: for information only, never to resume or to compare.
 	LSN LSN
+	// Commit and Time are those of the group. They are set right of Kafka only, where a batch holds
+	// changes of many groups.
+	Commit LSN
+	Time   Micros
 
 	Before     Row
 	BeforeKind BeforeKind

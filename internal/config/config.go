@@ -12,6 +12,7 @@ import (
 	"github.com/sluicecdc/sluice/schemas/registry"
 	"github.com/sluicecdc/sluice/sink"
 	"github.com/sluicecdc/sluice/sink/postgres"
+	"github.com/sluicecdc/sluice/transform"
 )
 
 // Config is the whole file.
@@ -19,8 +20,10 @@ type Config struct {
 	Source  capture.Config  `yaml:"source"`
 	Kafka   kafka.Config    `yaml:"kafka"`
 	Schemas registry.Config `yaml:"schemas"`
-	Sinks   map[string]Sink `yaml:"sinks"`
-	Console console.Config  `yaml:"console"`
+	// Transforms are what is done to tables before Kafka.
+	Transforms []transform.Rule `yaml:"transforms,omitempty"`
+	Sinks      map[string]Sink  `yaml:"sinks"`
+	Console    console.Config   `yaml:"console"`
 	// DataDir holds the embedded broker and registry.
 	DataDir string `yaml:"data_dir"`
 	// Memory is the budget of all queues and buffers of a process, in bytes.
@@ -48,6 +51,16 @@ func Default() *Config {
 		// ahead and batches decoded ahead, in a process that does both sides of Kafka.
 		Memory:       256 << 20,
 		DrainTimeout: 30 * time.Second,
+	}
+}
+
+// locate says in which file the expressions stand, for errors that come when a table is known.
+func (c *Config) locate(file string) {
+	for i := range c.Transforms {
+		c.Transforms[i].Locate(file)
+	}
+	for _, s := range c.Sinks {
+		s.Locate(file)
 	}
 }
 

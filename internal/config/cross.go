@@ -11,7 +11,7 @@ import (
 
 // crossFaults are the rules that span sections; their messages name both settings.
 func (c *Config) crossFaults() []fault {
-	return slices.Concat(c.uncovered(), c.sharedTables())
+	return slices.Concat(c.uncovered(), c.untransformed(), c.sharedTables())
 }
 
 // uncovered finds sinks that read a table which nobody captures: they would wait for ever.
@@ -31,6 +31,28 @@ func (c *Config) uncovered() []fault {
 					path, t.From, strings.Join(c.Source.Tables, ", "))})
 			}
 		}
+	}
+	return all
+}
+
+// untransformed finds rules for a table that nobody captures, which somebody took for another, and for
+// one that has a rule already.
+func (c *Config) untransformed() []fault {
+	patterns, _ := c.patterns()
+	first := map[string]int{}
+	var all []fault
+	for i, r := range c.Transforms {
+		schema, table, err := change.ParseName(r.Table)
+		path, name := fmt.Sprintf("transforms[%d].table", i), change.FormatName(schema, table)
+		earlier, twice := first[name]
+		switch {
+		case err != nil || patterns == nil:
+		case twice:
+			all = append(all, fault{path, fmt.Sprintf("%s: %s has a rule already, transforms[%d]: write both into one", path, r.Table, earlier)})
+		case !slices.ContainsFunc(patterns, func(p change.Pattern) bool { return p.Match(schema, table) }):
+			all = append(all, fault{path, fmt.Sprintf("%s: %s is not among source.tables (%s): the rule would hide nothing", path, r.Table, strings.Join(c.Source.Tables, ", "))})
+		}
+		first[name] = i
 	}
 	return all
 }

@@ -8,14 +8,12 @@ var later = []struct {
 	path *regexp.Regexp
 	what string
 }{
-	{regexp.MustCompile(`^transforms$`), "transforms before Kafka"},
 	{regexp.MustCompile(`^source\.ddl$`), "following DDL by trigger"},
 	{regexp.MustCompile(`^kafka\.transactions$`), "wrapping groups in Kafka transactions"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.lock$`), "locking synced columns at the destination"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.breaker$`), "the breaker on mass changes"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.cadence$`), "applying on a schedule"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.evolve$`), "choosing how schema changes are followed"},
-	{regexp.MustCompile(`^sinks\.[^.]+\.tables\[\d+\]\.where$`), "filtering rows by an expression"},
 }
 
 // notYet says what a key of a later version stands for.

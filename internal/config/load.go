@@ -49,6 +49,7 @@ func Parse(file string, src []byte, env Env) (*Config, error) {
 	d.value(root, reflect.ValueOf(cfg).Elem(), "", 0)
 	if len(f.list) == 0 {
 		cfg.complete()
+		cfg.locate(file)
 		for _, fault := range cfg.faults() {
 			f.add(d.place(fault.path), "%s", fault.message)
 		}

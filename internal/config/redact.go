@@ -6,8 +6,8 @@ import "regexp"
 const Stars = "***"
 
 // secretWord matches names of settings whose value is a secret, in YAML keys and in connection
-// strings: password, sslpassword, token, secret, passphrase, basic_auth_password.
-const secretWord = `[a-z_]*(?:password|passwd|passphrase|token|secret)`
+// strings: password, sslpassword, token, secret, passphrase, basic_auth_password, salt.
+const secretWord = `[a-z_]*(?:password|passwd|passphrase|token|secret|salt)`
 
 var (
 	secretKey = regexp.MustCompile(`(?i)^` + secretWord + `$`)

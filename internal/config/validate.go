@@ -20,6 +20,9 @@ func (c *Config) faults() []fault {
 	section("source", c.Source.Validate())
 	section("kafka", c.Kafka.Validate())
 	section("schemas", c.Schemas.Validate())
+	for i := range c.Transforms {
+		section(fmt.Sprintf("transforms[%d]", i), c.Transforms[i].Validate())
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
 		if !sinkName.MatchString(name) {
 			all = append(all, fault{"sinks." + name, fmt.Sprintf("sinks: %q is not a name for a sink: want letters, digits, _ and -", name)})

@@ -132,9 +132,15 @@ func (c *consumer) swap() {
 	c.cut, c.whole = 0, 0
 }
 
-// full tells whether the batch has reached a limit. It holds one change at least, whatever its size.
+// full tells whether the batch has reached a limit. It holds one change at least, whatever its size, and
+// both halves of a key change or neither.
 func (c *consumer) full() bool {
 	n := len(c.now.batch.Changes)
+	if n > 0 && c.group.open && c.group.left > 0 {
+		if last := &c.now.batch.Changes[n-1]; last.Op == change.Delete && last.OtherKey != nil {
+			return false
+		}
+	}
 	return n > 0 && (n >= c.cfg.BatchChanges || c.now.size() >= c.cfg.BatchBytes)
 }
 

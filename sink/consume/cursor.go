@@ -50,7 +50,7 @@ func (c *cursor) load(ctx context.Context, g *group, k codec, into *buffer, rec 
 		c.consume()
 		if fits {
 			c.head, c.time, c.have = rec.Change, rec.Time, true
-			c.head.Ordinal = rec.Position.Ordinal
+			c.head.Ordinal, c.head.Commit, c.head.Time = rec.Position.Ordinal, rec.Position.Commit, rec.Time
 			return true, nil
 		}
 	}

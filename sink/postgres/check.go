@@ -141,9 +141,7 @@ func (c *checker) creatable(what, schema string) {
 // columns looks at the columns that the configuration names.
 func (c *checker) columns(what, name string, t Table, have relation) {
 	named := make([]string, 0, len(t.Columns)+len(t.Soft))
-	for to := range t.Columns {
-		named = append(named, to)
-	}
+	named = append(named, t.Columns...)
 	for _, soft := range t.Soft {
 		if t.Columns != nil || !c.s.o.Evolve {
 			named = append(named, soft.Column)

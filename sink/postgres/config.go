@@ -3,6 +3,7 @@ package postgres
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
@@ -18,19 +19,38 @@ func FromConfig(common sink.Config, own Config, log *slog.Logger) (Options, erro
 		if err != nil {
 			return Options{}, fmt.Errorf("tables[%d]: %w", i, err)
 		}
-		o.Tables = append(o.Tables, table)
+		o.add(table)
 	}
 	return o, o.validate()
 }
 
+// add joins entries that fill the same table.
+func (o *Options) add(t Table) {
+	for i := range o.Tables {
+		if have := &o.Tables[i]; have.to() == t.to() {
+			have.From += ", " + t.From
+			have.Filtered = have.Filtered || t.Filtered
+			for _, c := range t.Columns {
+				if !slices.Contains(have.Columns, c) {
+					have.Columns = append(have.Columns, c)
+				}
+			}
+			return
+		}
+	}
+	o.Tables = append(o.Tables, t)
+}
+
 func tableFrom(c sink.Table) (t Table, err error) {
-	if t.FromSchema, t.FromName, err = change.ParseName(c.From); err != nil {
+	schema, name, err := change.ParseName(c.From)
+	if err != nil {
 		return t, fmt.Errorf("from: %w", err)
 	}
+	t.From = schema + "." + name
 	if t.ToSchema, t.ToName, err = change.ParseName(c.To); err != nil {
 		return t, fmt.Errorf("to: %w", err)
 	}
-	t.Columns = c.Columns
+	t.Columns, t.Filtered = c.Columns.Names(), c.Where != nil
 	t.Truncate = c.Truncate == sink.TruncateApply
 	switch c.Deletes.Policy {
 	case sink.DeleteHard:
@@ -41,6 +61,11 @@ func tableFrom(c sink.Table) (t Table, err error) {
 		t.Deletes = Soft
 		for _, a := range c.Deletes.Set {
 			t.Soft = append(t.Soft, SoftColumn(a))
+		}
+	case sink.DeleteArchive:
+		t.Deletes = Archive
+		if t.ArchiveSchema, t.ArchiveName, err = change.ParseName(c.Deletes.Archive); err != nil {
+			return t, fmt.Errorf("deletes.archive: %w", err)
 		}
 	}
 	return t, nil

@@ -9,22 +9,25 @@ import (
 // createTable makes the schema, when it is absent, and the table: columns of the source's types, NOT
 // NULL on the key only, since a later version of the source's table may allow NULL.
 func (s *Sink) createTable(ctx context.Context, t *target) error {
-	rows, err := s.query(ctx, `SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1`, t.opt.ToSchema)
-	if err != nil {
+	if err := s.createSchema(ctx, t.opt.ToSchema); err != nil {
 		return err
-	}
-	if len(rows) == 0 {
-		if _, err := s.exec(ctx, "CREATE SCHEMA "+ident(t.opt.ToSchema)); err != nil {
-			return err
-		}
 	}
 	create, err := s.createSQL(ctx, t)
 	if err != nil {
 		return err
 	}
-	comment := "Filled by sluice, sink " + s.o.Name + ": the rows come from " + t.table.QualifiedName() + " of " + s.o.Source + ", change them there"
+	comment := "Filled by sluice, sink " + s.o.Name + ": the rows come from " + t.opt.From + " of " + s.o.Source + ", change them there"
 	s.log.Info("creating a table", "table", t.name)
 	return s.execAll(ctx, []string{create, "COMMENT ON TABLE " + t.name + " IS " + literal(comment)})
+}
+
+// createSchema makes a schema where it is absent.
+func (s *Sink) createSchema(ctx context.Context, name string) error {
+	rows, err := s.query(ctx, `SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1`, name)
+	if err == nil && len(rows) == 0 {
+		_, err = s.exec(ctx, "CREATE SCHEMA "+ident(name))
+	}
+	return err
 }
 
 func (s *Sink) createSQL(ctx context.Context, t *target) (string, error) {

@@ -12,6 +12,7 @@ import (
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
 	"github.com/sluicecdc/sluice/sink/postgres"
+	"github.com/sluicecdc/sluice/transform"
 )
 
 func fresh(t *testing.T) *database {
@@ -96,9 +97,9 @@ func TestTableThatIsThere(t *testing.T) {
 
 	c = hard("t", "absent")
 	c.Create = &no
-	c.Tables[0].Columns = map[string]string{"id": "id", "typo": "v"}
+	c.Tables[0].Columns = transform.Plain("id", "id", "typo", "v")
 	s = d.resumed(t, c)
-	wantError(t, apply(s, create(tb, "3", "c", "1")), `ADD COLUMN "typo" varchar(10)`)
+	wantError(t, apply(s, create(table("t", "id integer", "typo varchar(10)"), "3", "c")), `ADD COLUMN "typo" varchar(10)`)
 	wantError(t, apply(s, create(table("absent", "id integer", "x text"), "3", "c")), `CREATE TABLE "public"."absent" ("id" integer NOT NULL, "x" text, PRIMARY KEY ("id"))`)
 }
 

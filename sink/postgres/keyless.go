@@ -70,6 +70,8 @@ func (s *Sink) changeOne(ctx context.Context, t *target, c *change.Change) error
 		return s.runOne(ctx, t, "delete one", t.deleteOneSQL, c.Before, expect{t: t, rows: -1}, nil)
 	case Soft:
 		return s.runOne(ctx, t, "mark one", t.markOneSQL, c.Before, expect{t: t, rows: -1}, t.softArgs(nil))
+	case Archive:
+		return s.runOne(ctx, t, "archive one", t.archiveOneSQL, c.Before, expect{t: t, rows: -1}, archiveArgs(c.Commit, c.Time))
 	}
 	return nil
 }
@@ -131,20 +133,20 @@ func (t *target) updateOneSQL() string {
 	set := list(t.cols, ", ", func(i int, c column) string {
 		return c.quoted + " = $" + strconv.Itoa(len(t.cols)+i+1) + "::text::" + c.typ
 	})
-	return "UPDATE " + t.name + " AS d SET " + set + " FROM " + t.oneSQL(t.live()) + " WHERE " + atOne
+	return "UPDATE " + t.name + " AS d SET " + set + " FROM " + t.oneSQL(t.live("x")) + " WHERE " + atOne
 }
 
 // markOneSQL marks a row that is not marked yet.
 func (t *target) markOneSQL() string {
-	return "UPDATE " + t.name + " AS d SET " + t.softSet(len(t.cols)) + " FROM " + t.oneSQL(t.live()) + " WHERE " + atOne
+	return "UPDATE " + t.name + " AS d SET " + t.softSet(len(t.cols)) + " FROM " + t.oneSQL(t.live("x")) + " WHERE " + atOne
 }
 
-// live leaves out rows that are marked as deleted: they are no longer at the source. They are told by
-// the value; a mark that is a time is any value.
-func (t *target) live() string {
+// live leaves out rows of alias x that are marked as deleted: they are no longer at the source. They are
+// told by the value; a mark that is a time is any value.
+func (t *target) live(x string) string {
 	var marks []string
 	for _, c := range t.opt.Soft {
-		name := "x." + ident(c.Column)
+		name := x + "." + ident(c.Column)
 		switch {
 		case t.synced(c.Column):
 		case c.Value == nil:

@@ -6,17 +6,18 @@ import (
 	"strconv"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/sink"
 )
 
 // move plans a key change: the old row goes by the delete policy, the new one takes over the values
 // that did not travel. They come from the batch when it holds them, else from the destination.
-func (s *Sink) move(ctx context.Context, tp *tablePlan, del, cre *change.Change) error {
+func (s *Sink) move(ctx context.Context, p *plan, tp *tablePlan, del, cre *change.Change) error {
 	if err := errors.Join(tp.t.check(del.Before, "the old row"), tp.t.check(cre.After, "the row")); err != nil {
 		return err
 	}
 	row := fill(cre.After, del.Before)
 	if tp.t.unknown(row) {
-		if e := tp.find(del.Before); e != nil {
+		if e := tp.find(del.Before); e != nil && !e.marked {
 			row = fill(row, e.row)
 		}
 	}
@@ -26,8 +27,10 @@ func (s *Sink) move(ctx context.Context, tp *tablePlan, del, cre *change.Change)
 			return err
 		}
 	}
-	tp.remove(del.Before)
-	tp.put(change.Update, row)
+	if err := s.remove(ctx, p, tp, del); err != nil {
+		return err
+	}
+	p.table(tp.t).put(change.Update, row)
 	return nil
 }
 
@@ -53,7 +56,7 @@ func (s *Sink) carry(ctx context.Context, tp *tablePlan, row, old change.Row) (c
 }
 
 // lookUp reads the columns that are unknown in row from the destination's row with id's key; nil when
-// there is none.
+// there is none, or when it is kept as deleted and its values are old.
 func (s *Sink) lookUp(ctx context.Context, t *target, row, id change.Row) (change.Row, error) {
 	var missing []column
 	for _, c := range t.cols {
@@ -61,13 +64,16 @@ func (s *Sink) lookUp(ctx context.Context, t *target, row, id change.Row) (chang
 			missing = append(missing, c)
 		}
 	}
+	if len(missing) == 0 {
+		return row, nil
+	}
 	var args []any
 	where := list(t.key, " AND ", func(i, k int) string {
 		args = append(args, string(id[t.cols[k].source].Data))
-		return t.cols[k].quoted + " = $" + strconv.Itoa(i+1) + "::text::" + t.cols[k].typ
+		return "x." + t.cols[k].quoted + " = $" + strconv.Itoa(i+1) + "::text::" + t.cols[k].typ
 	})
 	found, err := s.query(ctx, "SELECT "+list(missing, ", ", func(_ int, c column) string { return c.quoted })+
-		" FROM "+t.name+" WHERE "+where, args...)
+		" FROM "+t.name+" AS x WHERE "+where+t.live("x"), args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
@@ -81,8 +87,42 @@ func (s *Sink) lookUp(ctx context.Context, t *target, row, id change.Row) (chang
 	return out, nil
 }
 
+// Find implements sink.Finder.
+func (s *Sink) Find(ctx context.Context, tb *change.Table, id change.Row) (change.Row, error) {
+	if s.conn == nil {
+		return nil, s.wrap("ask", "", refuse("", "it was not resumed"))
+	}
+	s.begin()
+	row, err := s.find(ctx, tb, id)
+	if err != nil {
+		err = s.wrap("ask", qualified(tb.Schema, tb.Name), err)
+		if dropErr := s.rollback(ctx); dropErr != nil {
+			s.disconnect()
+		}
+	}
+	return row, err
+}
+
+func (s *Sink) find(ctx context.Context, tb *change.Table, id change.Row) (change.Row, error) {
+	t, err := s.target(ctx, tb)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.check(id, "the key"); err != nil {
+		return nil, err
+	}
+	if err := s.flush(ctx); err != nil {
+		return nil, err
+	}
+	return s.lookUp(ctx, t, make(change.Row, len(t.table.Columns)), id)
+}
+
 // unsent is the error for a row whose unchanged values are not at the destination either.
 func unsent(t *target, row change.Row) error {
+	if t.opt.Filtered {
+		return &sink.HeldError{Table: t.opt.From, Reason: "the row " + t.shown(row) + " starts to match where, and unchanged TOASTed values of it did not travel in the log: " +
+			t.name + " does not hold them. Run at the source: ALTER TABLE ... REPLICA IDENTITY FULL, then let this sink begin with a new copy of the table"}
+	}
 	names := ""
 	for _, c := range t.cols {
 		if !known(row[c.source]) {

@@ -38,16 +38,21 @@ type Options struct {
 	Log    *slog.Logger
 }
 
-// Table says how one source table is applied. Names are as in the catalog, unquoted.
+// Table says how changes of one destination table are applied. Names are as in the catalog, unquoted.
 type Table struct {
-	FromSchema, FromName string
-	ToSchema, ToName     string
-	// Columns maps destination column to source column; nil takes every column by its own name.
-	Columns map[string]string
-	Deletes Deletes
+	ToSchema, ToName string
+	// From names the source tables that fill it, for people.
+	From string
+	// Columns are those that the configuration lists; nil when it takes what the source has.
+	Columns []string
+	// Filtered says that rows enter and leave by a condition.
+	Filtered bool
+	Deletes  Deletes
 	// Soft is what a delete sets, with Deletes Soft. A row that is created again gets the columns'
 	// defaults back, so that it does not stay marked.
 	Soft []SoftColumn
+	// ArchiveSchema and ArchiveName are where rows go, with Deletes Archive.
+	ArchiveSchema, ArchiveName string
 	// Truncate says that a TRUNCATE is applied, as the deletion of every row by the policy Deletes;
 	// otherwise it holds the sink.
 	Truncate bool
@@ -58,10 +63,11 @@ type Deletes byte
 
 // The policies.
 const (
-	_      Deletes = iota
-	Hard           // the row is deleted
-	Soft           // the row stays, and gets the values of Table.Soft
-	Ignore         // nothing happens
+	_       Deletes = iota
+	Hard            // the row is deleted
+	Soft            // the row stays, and gets the values of Table.Soft
+	Ignore          // nothing happens
+	Archive         // the row moves to the archive table, with time and position
 )
 
 // SoftColumn is one assignment of a soft delete. Value is read by the column's type; nil is NULL,
@@ -78,25 +84,26 @@ func (o Options) validate() error {
 	taken := map[string]string{}
 	for _, t := range o.Tables {
 		if err := t.validate(); err != nil {
-			return fmt.Errorf("table %s: %w", t.from(), err)
+			return fmt.Errorf("table %s: %w", t.to(), err)
 		}
 		if other := taken[t.to()]; other != "" {
-			return fmt.Errorf("tables %s and %s both go to %s: rows of one would overwrite those of the other", other, t.from(), t.to())
+			return fmt.Errorf("tables %s and %s both go to %s: rows of one would overwrite those of the other", other, t.From, t.to())
 		}
-		taken[t.to()] = t.from()
+		taken[t.to()] = t.From
 	}
 	return nil
 }
 
 func (t Table) validate() error {
 	switch {
-	case t.Deletes < Hard || t.Deletes > Ignore:
-		return fmt.Errorf("deletes: missing: choose hard, ignore or {soft: {column: value}}")
+	case t.Deletes < Hard || t.Deletes > Archive:
+		return fmt.Errorf("deletes: missing: choose hard, ignore, {soft: {column: value}} or {archive: schema.table}")
 	case t.Deletes == Soft && len(t.Soft) == 0:
 		return fmt.Errorf("deletes: soft names no column to set, for example {soft: {active: false}}")
+	case t.Deletes == Archive && t.ArchiveName == "":
+		return fmt.Errorf("deletes: archive names no table, for example {archive: history.customers}")
 	}
 	return nil
 }
 
-func (t Table) from() string { return t.FromSchema + "." + t.FromName }
-func (t Table) to() string   { return t.ToSchema + "." + t.ToName }
+func (t Table) to() string { return t.ToSchema + "." + t.ToName }

@@ -38,6 +38,9 @@ type entry struct {
 	gone bool
 	// marked says that the row ends as deleted under the policy Soft.
 	marked bool
+	// commit and time are those of the last deletion, for the archive.
+	commit change.LSN
+	time   change.Micros
 	// partial says that some columns of row are unknown: they stay as they are at the destination.
 	partial bool
 }
@@ -85,12 +88,13 @@ func (tp *tablePlan) put(op change.Op, row change.Row) {
 }
 
 // remove says that the row was deleted, by the table's policy.
-func (tp *tablePlan) remove(id change.Row) {
+func (tp *tablePlan) remove(c *change.Change) {
 	if tp.t.opt.Deletes == Ignore {
 		return
 	}
-	e := tp.entry(id)
+	e := tp.entry(c.Before)
 	tp.mixed = true
+	e.commit, e.time = c.Commit, c.Time
 	if tp.t.opt.Deletes == Soft {
 		e.marked = true
 		return

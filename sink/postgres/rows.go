@@ -66,6 +66,9 @@ func (s *Sink) send(ctx context.Context, t *target, st statement, c *chunk) erro
 }
 
 func (s *Sink) deleteRows(ctx context.Context, tp *tablePlan) error {
+	if tp.t.opt.Deletes == Archive {
+		return s.archiveRows(ctx, tp)
+	}
 	st := statement{kind: "delete", cols: tp.t.key, sql: tp.t.deleteSQL}
 	return s.run(ctx, tp, st, func(e *entry) change.Row {
 		if e.gone && !tp.emptied {

@@ -36,7 +36,7 @@ import (
 type Sink struct {
 	o        Options
 	log      *slog.Logger
-	tables   map[string]*Table // by source schema and name
+	tables   map[string]*Table // by schema and name
 	conn     *pgconn.PgConn
 	user     string
 	database string
@@ -54,7 +54,10 @@ type Sink struct {
 	copybuf  []byte
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink   = (*Sink)(nil)
+	_ sink.Finder = (*Sink)(nil)
+)
 
 // New gives a destination; it does not connect.
 func New(o Options) (*Sink, error) {
@@ -68,7 +71,7 @@ func New(o Options) (*Sink, error) {
 	s.log = s.log.With("sink", o.Name)
 	for i := range o.Tables {
 		t := &s.o.Tables[i]
-		s.tables[tableID(t.FromSchema, t.FromName)] = t
+		s.tables[tableID(t.ToSchema, t.ToName)] = t
 	}
 	s.forget()
 	return s, nil

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"slices"
-	"strings"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
@@ -18,6 +16,9 @@ type target struct {
 	key   []int             // indexes into cols
 	stmts map[string]string // prepared statements by kind and columns
 	ints  bool              // the key is one integer: sort it as a number
+	// archive is the archive table in SQL, archived lists the columns that move to it, quoted.
+	archive  string
+	archived []string
 }
 
 // column is one destination column that is written.
@@ -43,7 +44,7 @@ func (s *Sink) target(ctx context.Context, tb *change.Table) (*target, error) {
 	}
 	opt := s.tables[tableID(tb.Schema, tb.Name)]
 	if opt == nil {
-		return nil, refuse("name it in tables of the sink", "the source table %s is not configured", tb.QualifiedName())
+		return nil, refuse("name it in tables of the sink", "the table %s is not configured", tb.QualifiedName())
 	}
 	t := &target{table: tb, opt: opt, name: qualified(opt.ToSchema, opt.ToName), stmts: map[string]string{}}
 	if err := s.prepareTarget(ctx, t); err != nil {
@@ -58,7 +59,7 @@ func (s *Sink) target(ctx context.Context, tb *change.Table) (*target, error) {
 }
 
 func (s *Sink) prepareTarget(ctx context.Context, t *target) error {
-	if err := t.mapColumns(); err != nil {
+	if err := t.listColumns(); err != nil {
 		return err
 	}
 	if err := s.flush(ctx); err != nil {
@@ -88,47 +89,21 @@ func (s *Sink) prepareTarget(ctx context.Context, t *target) error {
 	if have, err = s.complete(ctx, t, have); err != nil {
 		return err
 	}
-	return s.adopt(ctx, t, have)
+	if err = s.adopt(ctx, t, have); err != nil || t.opt.Deletes != Archive {
+		return err
+	}
+	return s.prepareArchive(ctx, t)
 }
 
-// mapColumns lists the columns to write: by the map, or all.
-func (t *target) mapColumns() error {
-	byName := map[string]int{}
+// listColumns lists the columns to write.
+func (t *target) listColumns() error {
 	for i, c := range t.table.Columns {
-		byName[c.Name] = i
+		t.cols = append(t.cols, column{source: i, name: c.Name, quoted: ident(c.Name)})
 	}
-	if t.opt.Columns == nil {
-		for i, c := range t.table.Columns {
-			t.cols = append(t.cols, column{source: i, name: c.Name, quoted: ident(c.Name)})
-		}
-	}
-	for to, from := range t.opt.Columns {
-		i, ok := byName[from]
-		if !ok {
-			return refuse("correct columns of the table", "the source table %s has no column %s, which column %s comes from", t.table.QualifiedName(), from, to)
-		}
-		t.cols = append(t.cols, column{source: i, name: to, quoted: ident(to)})
-	}
-	slices.SortFunc(t.cols, func(a, b column) int {
-		if a.source != b.source {
-			return a.source - b.source
-		}
-		return strings.Compare(a.name, b.name)
-	})
 	if len(t.cols) == 0 {
-		return refuse("leave the table out of the sink", "the source table %s has no columns", t.table.QualifiedName())
+		return refuse("leave the table out of the sink", "the source table %s has no columns", t.opt.From)
 	}
-	return t.mapKey()
-}
-
-func (t *target) mapKey() error {
-	for _, k := range t.table.Key {
-		i := slices.IndexFunc(t.cols, func(c column) bool { return c.source == k })
-		if i < 0 {
-			return refuse("add it to columns of the table", "the key column %s of %s is not mapped: rows could not be told apart", t.table.Columns[k].Name, t.table.QualifiedName())
-		}
-		t.key = append(t.key, i)
-	}
+	t.key = t.table.Key
 	if len(t.key) == 1 {
 		switch t.table.Columns[t.table.Key[0]].Type.Kind {
 		case change.Int2, change.Int4, change.Int8, change.OID:

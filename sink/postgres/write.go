@@ -49,19 +49,33 @@ func (s *Sink) plan(ctx context.Context, p *plan, cs []change.Change) error {
 	}
 	switch {
 	case c.Op == change.Truncate:
-		return s.truncate(ctx, p, tp)
+		return s.truncate(ctx, p, tp, c)
 	case len(tp.t.key) == 0:
 		return tp.append(c)
 	case len(cs) == 2:
-		return s.move(ctx, tp, c, &cs[1])
+		return s.move(ctx, p, tp, c, &cs[1])
 	case c.Op == change.Delete:
-		if err := tp.t.check(c.Before, "the old row"); err != nil {
-			return err
-		}
-		tp.remove(c.Before)
-		return nil
+		return s.remove(ctx, p, tp, c)
 	}
 	return tp.write(c)
+}
+
+// remove plans a deletion. A row that the plan still holds must be in the table before it can move to
+// the archive.
+func (s *Sink) remove(ctx context.Context, p *plan, tp *tablePlan, c *change.Change) error {
+	if err := tp.t.check(c.Before, "the old row"); err != nil {
+		return err
+	}
+	if tp.t.opt.Deletes == Archive {
+		if e := tp.find(c.Before); e != nil && (e.row != nil || e.gone) {
+			if err := s.execute(ctx, p); err != nil {
+				return err
+			}
+			tp = p.table(tp.t)
+		}
+	}
+	tp.remove(c)
+	return nil
 }
 
 // tablePlan finds the plan of a table. What is planned for an older version of it goes first, and so
@@ -90,6 +104,11 @@ func (tp *tablePlan) write(c *change.Change) error {
 	if err := tp.t.check(row, "the row"); err != nil {
 		return err
 	}
+	if tp.t.unknown(row) {
+		if e := tp.find(row); e != nil && e.marked {
+			return unsent(tp.t, row) // it comes back, and what is kept of it is what it was when it left
+		}
+	}
 	tp.put(c.Op, row)
 	return nil
 }
@@ -117,23 +136,25 @@ func (tp *tablePlan) append(c *change.Change) error {
 
 // truncate plans a TRUNCATE by the table's policies. Rows are deleted, not truncated: TRUNCATE empties
 // a table for readers too whose snapshot is older (PostgreSQL manual, 13.6), who would then see half
-// of a transaction.
-func (s *Sink) truncate(ctx context.Context, p *plan, tp *tablePlan) error {
+// of a transaction. Before, when it is there, holds values of the rows that are meant: other
+// sources fill the table too.
+func (s *Sink) truncate(ctx context.Context, p *plan, tp *tablePlan, c *change.Change) error {
 	switch {
 	case !tp.t.opt.Truncate:
-		return &sink.HeldError{Table: tp.t.table.QualifiedName(), Reason: "it was truncated at the source and the sink's truncate is refuse: " +
+		return &sink.HeldError{Table: tp.t.opt.From, Reason: "it was truncated at the source and the sink's truncate is refuse: " +
 			"nothing was changed at the destination. Set truncate: apply for the table and start the sink again to delete the rows of " + tp.t.name +
 			", or put the rows back at the source"}
-	case tp.t.opt.Deletes == Hard:
-		tp.empty()
-		return nil
 	case tp.t.opt.Deletes == Ignore:
+		return nil
+	case tp.t.opt.Deletes == Hard && c.Before == nil:
+		tp.empty()
 		return nil
 	}
 	if err := s.execute(ctx, p); err != nil {
 		return err
 	}
-	s.queue.add("UPDATE "+tp.t.name+" SET "+tp.t.softSet(0), tp.t.softArgs(nil), expect{t: tp.t, rows: -1})
+	sql, args := tp.t.truncateSQL(c)
+	s.queue.add(sql, args, expect{t: tp.t, rows: -1})
 	return nil
 }
 

@@ -27,7 +27,10 @@ func (b *bench) open(tables ...sink.Table) sink.Checkpoint {
 	if len(tables) == 0 {
 		tables = []sink.Table{hard("public.items"), hard("public.pairs"), hard("public.loose")}
 	}
-	b.sink = b.to.Open(b.t, tables)
+	var err error
+	if b.sink, err = sink.Mapped(b.to.Open(b.t, tables), &sink.Config{Tables: tables}); err != nil {
+		b.t.Fatal(err)
+	}
 	b.t.Cleanup(func() { _ = b.sink.Close() })
 	return b.resume()
 }
@@ -45,7 +48,7 @@ func (b *bench) resume() sink.Checkpoint {
 func (b *bench) batch(cs ...change.Change) *sink.Batch {
 	b.commit += 100
 	b.ends++
-	return &sink.Batch{Changes: number(cs), Groups: 1, Checkpoint: sink.Checkpoint{
+	return &sink.Batch{Changes: at(number(cs), b.commit), Groups: 1, Checkpoint: sink.Checkpoint{
 		Commit: b.commit, Time: 1_700_000_000_123_456, Complete: true,
 		Offsets: map[string]map[int32]int64{"crm.transaction": {0: b.ends}},
 	}}
@@ -55,6 +58,14 @@ func (b *bench) batch(cs ...change.Change) *sink.Batch {
 func number(cs []change.Change) []change.Change {
 	for i := range cs {
 		cs[i].Ordinal = int64(i + 1)
+	}
+	return cs
+}
+
+// at gives changes the position and time of their group, as a consumer does.
+func at(cs []change.Change, commit change.LSN) []change.Change {
+	for i := range cs {
+		cs[i].Commit, cs[i].Time = commit, 1_700_000_000_123_456
 	}
 	return cs
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
+	"github.com/sluicecdc/sluice/transform"
 )
 
 type sinkChange = change.Change
@@ -172,7 +173,7 @@ func testOddNames(_ *testing.T, b *bench) {
 
 func testMapped(_ *testing.T, b *bench) {
 	mapped := hard("public.items")
-	mapped.To, mapped.Columns = "billing.things", map[string]string{"thing": "id", "label": "name"}
+	mapped.To, mapped.Columns = "billing.things", transform.Plain("thing", "id", "label", "name")
 	b.open(mapped)
 	b.apply(create(items, "1", "one", "n"), create(items, "2", "two", "n"))
 	b.apply(update(items, "1", "uno", unchanged), remove(items, "2", "", ""))

@@ -1,0 +1,186 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sluicecdc/sluice/bench/load"
+)
+
+// mappingCase is an entry of a sink's tables and the query that gives the same rows at the source.
+type mappingCase struct {
+	from, to string
+	keys     string // of the configuration
+	source   string // SQL over the source, columns in the order of the names
+	columns  string
+	keyless  bool
+}
+
+// mappings put every kind of mapping to work on the random workload: several destinations of one source,
+// several sources of one destination, conditions that updates make true and false, conditions and
+// expressions over TOASTed values, a table without key.
+var mappings = []mappingCase{
+	{from: "customers", to: "people", columns: "id, label, grade, doubled, upper_stage, since, version, profile",
+		keys: `columns: {id: id, label: name, grade: "score > 100 ? 'high' : 'low'", doubled: score + score, upper_stage: stage.upperAscii(), since: created_at, version: 7, profile: profile}, where: "stage == 'won' || score >= 500.5"`,
+		source: `select id, name, case when score > 100 then 'high' when score is not null then 'low' end, score + score, upper(stage), created_at, 7, profile
+			from customers where stage = 'won' or score >= 500.5`},
+	{from: "customers", to: "contacts", columns: "id, domain, born",
+		keys:   `columns: {id: id, domain: "email.split('@')[1]", born: born}, where: email != null && active`,
+		source: `select id, split_part(email, '@', 2), born from customers where email is not null and active`},
+	{from: "items", to: "goods", columns: "id, title, body, price, size",
+		keys:   `columns: {id: id, title: title, body: body, price: price, size: size(body)}, where: price > 100`,
+		source: `select id, title, body, price, length(body) from items where price > 100`},
+	{from: "items", to: "texts", columns: "id, body, updated_at",
+		keys:   `columns: {id: id, body: body, updated_at: updated_at}, where: "size(body) > 3000 && updated_at > timestamp('1970-01-01T00:00:00Z')"`,
+		source: `select id, body, updated_at from items where length(body) > 3000 and updated_at > '1970-01-01'`},
+	{from: "devices", to: "devices", columns: "owner, serial, state, level",
+		keys:   `where: state != 'lost'`,
+		source: `select owner, serial, state, level from devices where state is distinct from 'lost'`},
+	{from: "checking", to: "accounts", columns: "kind, id, balance", keys: `columns: {kind: "'checking'", id: id, balance: balance}`,
+		source: `select 'checking', id, balance from checking union all select 'savings', id, balance from savings`},
+	{from: "savings", to: "accounts", keys: `columns: {kind: "'savings'", id: id, balance: balance}`},
+	{from: "stock", to: "stock", columns: "region, item, quantity", keys: `columns: {region: region, item: item, quantity: quantity}, where: quantity >= 500`,
+		source: `select region, item, quantity from stock where quantity >= 500`},
+	{from: "visits", to: "visits", columns: "customer, page, millis", keys: `columns: {customer: customer, page: page, millis: millis}, where: millis > 1000`,
+		source: `select customer, page, millis from visits where millis > 1000`, keyless: true},
+}
+
+// policies are the ways of a deletion, each a sink with a schema of its own.
+var policies = map[string]string{
+	"hard": "hard", "ignore": "ignore", "soft": "{soft: {gone: true}}", "archive": "{archive: archived.%s}",
+}
+
+// A random workload arrives through mappings and conditions as the same mapping in SQL says, under each
+// policy for deletions and while the sinks are killed again and again.
+func TestMappings(t *testing.T) {
+	for _, version := range []int{15, 18} {
+		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { testMappings(t, version) })
+	}
+}
+
+func testMappings(t *testing.T, version int) {
+	seed := seedOf(t)
+	d := newDeployment(t, version, load.TableNames(), withSinks)
+	w := load.New(load.Config{DSN: d.source, Seed: seed, PerSecond: 400})
+	if err := w.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.exec("alter table items replica identity full")
+	capture, sinks := d.start("capture"), d.start("sink")
+
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	random := rand.New(rand.NewPCG(seed, 99))
+	kills := 0
+	for wait := time.Second; ctx.Err() == nil; wait = time.Duration(500+random.IntN(2000)) * time.Millisecond {
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+			kills++
+			sinks.Kill()
+			sinks = d.start("sink")
+		}
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	t.Log(w.Stats(), "kills of the sinks:", kills)
+	eventually(t, time.Minute, "every sink to begin", func() bool {
+		return scan[int](t, d.destination, "select count(*) from sluice.progress") == len(policies)
+	})
+	d.caughtUp(90 * time.Second)
+	for policy := range policies {
+		for _, m := range mappings {
+			m.check(t, d, policy)
+		}
+	}
+	d.topicsHold()
+	d.stop(sinks)
+	d.stop(capture)
+}
+
+// withSinks puts a sink for each policy in place of the one that copies.
+func withSinks(text string) string {
+	head, rest, _ := strings.Cut(text, "sinks:\n")
+	_, tail, _ := strings.Cut(rest, "console:")
+	var b strings.Builder
+	for policy, deletes := range policies {
+		fmt.Fprintf(&b, "  %s:\n    type: postgres\n    dsn: ${DESTINATION_DSN}\n    tables:\n", policy)
+		for _, m := range mappings {
+			way := deletes
+			if strings.Contains(deletes, "%s") {
+				way = fmt.Sprintf(deletes, m.to)
+			}
+			fmt.Fprintf(&b, "      - {from: public.%s, to: %s.%s, %s, deletes: %s, truncate: apply}\n", m.from, policy, m.to, m.keys, way)
+		}
+	}
+	return head + "sinks:\n" + b.String() + "console:" + tail
+}
+
+// check compares the destination under a policy with the source.
+func (m *mappingCase) check(t *testing.T, d *deployment, policy string) {
+	t.Helper()
+	if m.source == "" {
+		return // another entry's query covers it
+	}
+	query := fmt.Sprintf("select %s from %s.%s", m.columns, policy, m.to)
+	if policy == "soft" {
+		query += " where not gone"
+	}
+	want, got := texts(t, d.source, m.source), texts(t, d.destination, query)
+	if len(want) < 5 && m.to != "visits" && m.to != "stock" { // those two may just have been truncated
+		t.Errorf("%s: the source has %d rows that match: too few to say anything", m.to, len(want))
+	}
+	if policy == "ignore" {
+		if m.keyless {
+			return // rows that went cannot be told from rows that did not
+		}
+		got = slices.DeleteFunc(got, func(row string) bool { _, ok := slices.BinarySearch(want, row); return !ok })
+	}
+	if !slices.Equal(want, got) {
+		t.Errorf("%s under %s holds %d rows, the source %d; first difference: %s", m.to, policy, len(got), len(want), firstDifference(want, got))
+	}
+	if policy == "archive" && m.to != "accounts" {
+		if n := scan[int](t, d.destination, "select count(*) from archived."+m.to+" where sluice_commit_lsn > '0/0' and sluice_deleted_at > now() - interval '1 hour'"); n == 0 {
+			t.Errorf("nothing was archived from %s", m.to)
+		}
+	}
+}
+
+func firstDifference(want, got []string) string {
+	for i := range min(len(want), len(got)) {
+		if want[i] != got[i] {
+			return fmt.Sprintf("want %.300s, have %.300s", want[i], got[i])
+		}
+	}
+	return "one is longer"
+}
+
+// texts gives a query's rows as sorted texts.
+func texts(t *testing.T, dsn, query string) []string {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	rows, err := conn.Query(t.Context(), "select row(q.*)::text from ("+query+") q")
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	out, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,35 @@
+package postgres
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// truncateSQL applies the table's policy to every row, or to those that hold the values of Before.
+func (t *target) truncateSQL(c *change.Change) (sql string, args [][]byte) {
+	if t.opt.Deletes == Soft {
+		args = t.softArgs(nil)
+	}
+	var where []string
+	for i := range c.Before {
+		if c.Before[i].Format == change.Text {
+			args = append(args, c.Before[i].Data)
+			where = append(where, "d."+t.cols[i].quoted+" = $"+strconv.Itoa(len(args))+"::text::"+t.cols[i].typ)
+		}
+	}
+	rows := ""
+	if len(where) > 0 {
+		rows = " WHERE " + strings.Join(where, " AND ")
+	}
+	switch t.opt.Deletes {
+	case Soft:
+		return "UPDATE " + t.name + " AS d SET " + t.softSet(0) + rows, args
+	case Archive:
+		n := len(args)
+		del := t.moved("DELETE FROM "+t.name+" AS d"+rows, "$"+strconv.Itoa(n+1)+"::text", "$"+strconv.Itoa(n+2)+"::text")
+		return del, append(args, archiveArgs(c.Commit, c.Time)...)
+	}
+	return "DELETE FROM " + t.name + " AS d" + rows, args
+}
