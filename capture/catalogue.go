@@ -65,25 +65,35 @@ func (c *catalogue) key(ctx context.Context, m *pgoutput.Relation) (map[string]b
 // plainText are the send functions whose output is the text itself.
 const plainText = `('textsend', 'varcharsend', 'bpcharsend', 'namesend', 'citextsend', 'enum_send')`
 
+// qualifiedType is format_type with the schema always there: two schemas may have a type of one name,
+// and what a bare name means at a destination is a matter of its search path.
+const qualifiedType = `
+	CASE n.nspname WHEN 'pg_catalog' THEN format_type(t.oid, $2)
+	ELSE quote_ident(n.nspname) || '.' || quote_ident(b.typname) || substr(format_type(b.oid, $2), 1 + length(format_type(b.oid, NULL)))
+		|| CASE WHEN e.oid IS NULL THEN '' ELSE '[]' END END`
+
 // typeOf describes a type. One that was dropped since is opaque: its values are text.
 func (c *catalogue) typeOf(ctx context.Context, oid uint32, mod int32) (change.Type, error) {
 	if t := schemas.TypeOf(oid, mod, "", nil); t.Name != "" {
 		return t, nil // built in
 	}
 	const q = `
-		SELECT t.typtype::text, t.typbasetype, t.typtypmod, coalesce(e.oid, 0), format_type(t.oid, $2),
+		SELECT t.typtype::text, t.typbasetype, t.typtypmod, coalesce(e.oid, 0), coalesce(e.typdelim = ',', false), ` + qualifiedType + `,
 			coalesce(f.proname IN ` + plainText + `, false)
 		FROM pg_type t
 		LEFT JOIN pg_type e ON e.oid = t.typelem AND e.typarray = t.oid
+		JOIN pg_type b ON b.oid = coalesce(e.oid, t.oid)
+		JOIN pg_namespace n ON n.oid = b.typnamespace
 		LEFT JOIN pg_proc f ON f.oid = t.typsend
 		WHERE t.oid = $1`
 	var (
 		kind, name string
 		base, elem uint32
 		baseMod    int32
+		commas     bool
 		plain      bool
 	)
-	err := c.source.ask.QueryRow(ctx, q, oid, mod).Scan(&kind, &base, &baseMod, &elem, &name, &plain)
+	err := c.source.ask.QueryRow(ctx, q, oid, mod).Scan(&kind, &base, &baseMod, &elem, &commas, &name, &plain)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return change.Type{OID: oid, Mod: mod, Name: "text", Kind: change.Opaque}, nil
@@ -91,8 +101,8 @@ func (c *catalogue) typeOf(ctx context.Context, oid uint32, mod int32) (change.T
 		return change.Type{}, err
 	case kind == "d":
 		return c.typeOf(ctx, base, baseMod)
-	case elem != 0:
-		return c.arrayOf(ctx, oid, mod, name, elem)
+	case elem != 0 && commas:
+		return c.arrayOf(ctx, oid, mod, elem)
 	}
 	t := schemas.TypeOf(oid, mod, name, nil)
 	if t.Kind == change.Opaque && plain {
@@ -101,13 +111,10 @@ func (c *catalogue) typeOf(ctx context.Context, oid uint32, mod int32) (change.T
 	return t, nil
 }
 
-func (c *catalogue) arrayOf(ctx context.Context, oid uint32, mod int32, name string, elem uint32) (change.Type, error) {
+func (c *catalogue) arrayOf(ctx context.Context, oid uint32, mod int32, elem uint32) (change.Type, error) {
 	e, err := c.typeOf(ctx, elem, mod)
 	if err != nil {
 		return e, err
 	}
-	if e.OID != elem {
-		name = e.Name + "[]" // the element is a domain
-	}
-	return schemas.TypeOf(oid, mod, name, &e), nil
+	return schemas.TypeOf(oid, mod, e.Name+"[]", &e), nil
 }

@@ -89,10 +89,22 @@ func prepare(c *pgconn.Config) {
 		c.ConnectTimeout = dialTimeout
 	}
 	maps.Copy(c.RuntimeParams, change.SessionSettings)
+	c.RuntimeParams["client_encoding"] = "UTF8"
+	c.AfterConnect = readRaw
 	c.RuntimeParams["application_name"] = "sluice"
 	// Limits that are meant for people and applications would cut a snapshot short.
 	c.RuntimeParams["statement_timeout"] = "0"
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+}
+
+// readRaw asks a database of encoding SQL_ASCII for its bytes as they are: it would refuse the whole
+// stream at a value that is not UTF-8, where we can name the row.
+func readRaw(ctx context.Context, conn *pgconn.PgConn) error {
+	if conn.ParameterStatus("server_encoding") != "SQL_ASCII" {
+		return nil
+	}
+	_, err := conn.Exec(ctx, "SET client_encoding = 'SQL_ASCII'").ReadAll()
+	return err
 }
 
 func address(c *pgconn.Config) string {

@@ -10,12 +10,11 @@ type builtin struct {
 }
 
 // builtins are the types that a user's table may have. What is Opaque here has a binary form that
-// we do not read, or one that depends on more than the value: money on lc_monetary, "char" and xml
-// on the encoding.
+// we do not read, or one that depends on more than the value, as money's does on lc_monetary.
 var builtins = [...]builtin{
 	{16, 1000, "boolean", change.Bool},
 	{17, 1001, "bytea", change.Bytea},
-	{18, 1002, `"char"`, change.Opaque},
+	{18, 1002, `"char"`, change.Char},
 	{19, 1003, "name", change.TextLike},
 	{20, 1016, "bigint", change.Int8},
 	{21, 1005, "smallint", change.Int2},
@@ -78,6 +77,7 @@ var builtins = [...]builtin{
 // Type OIDs that need a rule of their own.
 const (
 	oidBox      = 603
+	oidBit      = 1560
 	oidBpchar   = 1042
 	oidVarchar  = 1043
 	oidInterval = 1186

@@ -37,7 +37,7 @@ func everyType() *change.Table {
 		col("thousands", builtinType(1700, 5<<16|(-3&0x7ff)+4)),
 		col("tiny", builtinType(1700, 2<<16|4+4)),
 		col("mood", mood), col("moods", TypeOf(16389, -1, "", &mood)),
-		col("geometry", geometry), col("geometries", TypeOf(16399, -1, "geometry[]", &geometry)))
+		col("geometry", geometry), col("geometries", TypeOf(16399, -1, "geometry[]", nil)))
 	return t
 }
 

@@ -85,10 +85,12 @@ func columnName(f *Field) string {
 }
 
 func columnType(f *Field) change.Type {
+	held := value(f.Type)
+	isArray := held != nil && held.Type == "array"
 	if name, has := f.Props["sluice.type"]; has {
-		return parseType(name, f.Props["sluice.kind"] == kindText)
+		return parseType(name, f.Props["sluice.kind"] == kindText, isArray)
 	}
-	return parseType(nearest(value(f.Type)), false)
+	return parseType(nearest(held), false, isArray)
 }
 
 // nearest names a PostgreSQL type that holds what a field of another writer does.

@@ -10,7 +10,8 @@ import (
 
 // TypeOf describes a column's type. oid and mod are pg_attribute's atttypid and atttypmod, of the
 // base type where the column's is a domain; name is format_type's answer for them and may be empty
-// for a type of PostgreSQL's own; elem is the element type of an array that is not one of those.
+// for a type of PostgreSQL's own; elem is the element type of an array that is not one of those and
+// whose text has commas between the elements, nil for another one.
 //
 // A type that is neither built in nor such an array is Opaque: its values are its own text. Only
 // the catalogue knows an enum or a text of another name (citext); it may set Kind to TextLike.
@@ -22,7 +23,7 @@ func TypeOf(oid uint32, mod int32, name string, elem *change.Type) change.Type {
 		return arrayOf(oid, mod, e)
 	case known:
 		return scalar(b, mod, name)
-	case elem != nil && hasKnownDelimiter(elem):
+	case elem != nil && elem.Kind != change.Array:
 		t := arrayOf(oid, mod, *elem)
 		if name != "" {
 			t.Name = name
@@ -47,23 +48,8 @@ func scalar(b builtin, mod int32, name string) change.Type {
 	return t
 }
 
-// hasKnownDelimiter tells whether the text of an array of e can be taken apart. Types of extensions
-// choose their delimiter freely (geometry has a colon), so an array of an unknown one stays text.
-func hasKnownDelimiter(e *change.Type) bool {
-	if e.Kind != change.Opaque {
-		return e.Kind != change.Array
-	}
-	if _, _, known := builtinByOID(e.OID); known {
-		return true
-	}
-	switch e.Name[strings.LastIndexByte(e.Name, '.')+1:] {
-	case "hstore", "ltree", "citext":
-		return true
-	}
-	return false
-}
-
-// Delimiter is what separates the elements in the text of an array of e (pg_type.typdelim).
+// Delimiter is what separates the elements in the text of an array of e (pg_type.typdelim). Types of
+// extensions may have another one (geometry's is a colon): arrays of those stay text.
 func Delimiter(e *change.Type) byte {
 	if e.OID == oidBox {
 		return ';'
@@ -87,7 +73,7 @@ func numericModifier(mod int32) (precision, scale int) {
 // formatType does what format_type does for the modifiers that a relation message brings.
 func formatType(b builtin, mod int32) string {
 	if mod < 0 {
-		return b.name
+		return withoutModifier(b)
 	}
 	switch b.kind {
 	case change.Numeric:
@@ -104,6 +90,18 @@ func formatType(b builtin, mod int32) string {
 		return fmt.Sprintf("%s(%d)", b.name, mod-4)
 	case oidInterval:
 		return formatInterval(mod)
+	}
+	return b.name
+}
+
+// withoutModifier names a type so that a column declared with it has no modifier either: the standard
+// gives the words character and bit a length of 1.
+func withoutModifier(b builtin) string {
+	switch b.oid {
+	case oidBpchar:
+		return "bpchar"
+	case oidBit:
+		return `"bit"`
 	}
 	return b.name
 }
@@ -146,18 +144,16 @@ func formatInterval(mod int32) string {
 	return name
 }
 
-// parseType undoes format_type. isText says that a type which is not built in holds plain text. The
-// OID of such a type is not known here and is 0; the modifier of an interval is left at -1.
-func parseType(name string, isText bool) change.Type {
-	if elem, isArray := strings.CutSuffix(name, "[]"); isArray {
-		e := parseType(elem, isText)
-		if b, isArray, known := builtinByOID(e.OID); known && !isArray {
+// parseType undoes format_type. isText says that a type which is not built in holds plain text, isArray
+// that the field holds an array. The OID of a type that is not built in is not known here and is 0; the
+// modifier of an interval is left at -1.
+func parseType(name string, isText, isArray bool) change.Type {
+	if elem, ok := strings.CutSuffix(name, "[]"); ok && isArray {
+		e := parseType(elem, isText, false)
+		if b, _, known := builtinByOID(e.OID); known {
 			return arrayOf(b.array, e.Mod, e)
 		}
-		if hasKnownDelimiter(&e) {
-			return arrayOf(0, -1, e)
-		}
-		return change.Type{Mod: -1, Name: name, Kind: change.Opaque}
+		return arrayOf(0, -1, e)
 	}
 	base, args := cutModifier(name)
 	if b, known := builtinByName(base); known {

@@ -54,17 +54,13 @@ func checkName(t *testing.T, conn *pgx.Conn, typ change.Type) {
 	var name string
 	var same bool
 	const q = `SELECT format_type($1, $2), format_type($1, $2)::regtype::oid = $1`
-	mod := any(typ.Mod)
-	if typ.Mod < 0 {
-		mod = nil
-	}
-	if err := conn.QueryRow(context.Background(), q, typ.OID, mod).Scan(&name, &same); err != nil {
+	if err := conn.QueryRow(context.Background(), q, typ.OID, typ.Mod).Scan(&name, &same); err != nil {
 		t.Fatal(typ.Name, err)
 	}
 	if name != typ.Name || !same {
 		t.Errorf("type %d with modifier %d is %q, PostgreSQL says %q", typ.OID, typ.Mod, typ.Name, name)
 	}
-	back := parseType(name, false)
+	back := parseType(name, false, typ.Kind == change.Array)
 	if isInterval := typ.Kind == change.Interval || typ.Kind == change.Array && typ.Elem.Kind == change.Interval; isInterval {
 		back.Mod = typ.Mod
 	}

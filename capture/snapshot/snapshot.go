@@ -63,13 +63,15 @@ func (r *Reader) Copy(ctx context.Context, t Table, emit func(*change.Change) er
 	return p.end()
 }
 
-// copySQL reads each column in binary, or as text where its binary form is not known.
+// copySQL reads each column in binary, or where its binary form is not known by the type's output
+// function, as the log does: a cast to text may be another function. IS NULL holds for a row of NULLs
+// too, which is a value.
 func copySQL(t Table) string {
 	columns := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		columns[i] = pgx.Identifier{c.Name}.Sanitize()
 		if !avro.Binary(c.Type) {
-			columns[i] += "::text"
+			columns[i] = "CASE num_nulls(" + columns[i] + ") WHEN 0 THEN format('%s', " + columns[i] + ") END"
 		}
 	}
 	from := pgx.Identifier{t.Schema, t.Name}.Sanitize()

@@ -75,6 +75,7 @@ const (
 	Float4
 	Float8
 	Numeric
+	Char     // "char": one byte
 	TextLike // text, varchar, char(n), name, citext, xml, enum labels: binary equals text
 	Bytea
 	Bit // bit, varbit

@@ -3,6 +3,7 @@ package avro
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/schemas"
@@ -12,6 +13,8 @@ import (
 var errSpecial = errors.New("the value is one that the column's Avro type cannot hold")
 
 var errBinary = errors.New("the value came in binary form and only the text form of its type is known: read the table in text format")
+
+var errEncoding = errors.New("the text is not UTF-8, as Avro's strings are; a database of encoding SQL_ASCII does not watch over that: correct the value at the source, or keep such bytes in a bytea column")
 
 var errForm = errors.New("the bytes are not a value of the column's type")
 
@@ -36,7 +39,7 @@ type codec struct {
 // is to be read in text format.
 func Binary(t change.Type) bool {
 	switch t.Kind {
-	case change.Opaque, change.Money, change.XML:
+	case change.Opaque, change.Money:
 		return false
 	case change.Array:
 		return t.Elem != nil && Binary(*t.Elem)
@@ -45,11 +48,13 @@ func Binary(t change.Type) bool {
 }
 
 func newCodec(t change.Type) (*codec, error) {
-	c := &codec{typ: t, text: stringFromText, binary: notBinary, special: noSpecial, print: printString}
+	c := &codec{typ: t, text: textFromText, binary: notBinary, special: noSpecial, print: printString}
 	switch t.Kind {
-	case change.Opaque, change.Money, change.XML:
-	case change.TextLike, change.JSON:
-		c.binary = stringFromText
+	case change.Opaque, change.Money:
+	case change.Char:
+		c.binary = charFromBinary
+	case change.TextLike, change.JSON, change.XML:
+		c.binary = textFromText
 	case change.JSONB:
 		c.binary = jsonbFromBinary
 	case change.Bool:
@@ -66,7 +71,7 @@ func newCodec(t change.Type) (*codec, error) {
 	case change.Numeric:
 		c.setNumeric()
 	case change.Bytea:
-		c.text, c.binary, c.print = byteaFromText, stringFromText, printBytea
+		c.text, c.binary, c.print = byteaFromText, bytesFromBinary, printBytea
 	case change.Bit:
 		c.binary = bitFromBinary
 	case change.UUID:
@@ -110,8 +115,16 @@ func notBinary(_ *codec, dst, _ []byte) ([]byte, error) { return dst, errBinary 
 
 func noSpecial(_ *codec, dst, _ []byte) ([]byte, error) { return dst, errForm }
 
-// stringFromText takes every type whose Avro form is its own text, and bytes as they are.
-func stringFromText(_ *codec, dst, src []byte) ([]byte, error) { return appendBytes(dst, src), nil }
+// textFromText takes every type whose Avro form is its own text.
+func textFromText(_ *codec, dst, src []byte) ([]byte, error) {
+	if !utf8.Valid(src) {
+		return dst, errEncoding
+	}
+	return appendBytes(dst, src), nil
+}
+
+// bytesFromBinary takes bytes as they are.
+func bytesFromBinary(_ *codec, dst, src []byte) ([]byte, error) { return appendBytes(dst, src), nil }
 
 // measure puts the length of what stands after the byte at mark into it: of a string whose length is
 // known only when it is written. Up to 63 bytes the length takes one byte and nothing moves.

@@ -74,7 +74,7 @@ func jsonbFromBinary(_ *codec, dst, src []byte) ([]byte, error) {
 	if len(src) < 1 || src[0] != 1 {
 		return dst, errForm
 	}
-	return appendBytes(dst, src[1:]), nil
+	return textFromText(nil, dst, src[1:])
 }
 
 func uuidFromBinary(_ *codec, dst, src []byte) ([]byte, error) {
@@ -89,6 +89,20 @@ func uuidFromBinary(_ *codec, dst, src []byte) ([]byte, error) {
 		dst = appendHex(dst, b)
 	}
 	return dst, nil
+}
+
+// charFromBinary writes what charout does: nothing for a zero byte, and three octal digits after a
+// backslash for what is not ASCII.
+func charFromBinary(_ *codec, dst, src []byte) ([]byte, error) {
+	switch {
+	case len(src) != 1:
+		return dst, errForm
+	case src[0] == 0:
+		return append(dst, 0), nil
+	case src[0] < 0x80:
+		return append(dst, 1<<1, src[0]), nil
+	}
+	return append(dst, 4<<1, '\\', '0'+src[0]>>6, '0'+src[0]>>3&7, '0'+src[0]&7), nil
 }
 
 const hexDigits = "0123456789abcdef"
