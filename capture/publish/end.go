@@ -21,7 +21,7 @@ type endWriter struct {
 
 func (p *Publisher) openEnds(ctx context.Context) error {
 	topic := schemas.TransactionTopic(p.o.Source)
-	if _, err := p.client.EnsureTopics(ctx, []kafka.Topic{{Name: topic, Partitions: 1}}); err != nil {
+	if _, err := p.client.EnsureTopics(ctx, []kafka.Topic{{Name: topic, Partitions: 1, Outlives: true}}); err != nil {
 		return fmt.Errorf("cannot prepare topic %s: %w", topic, err)
 	}
 	handles, err := p.producer.Fence(ctx, []string{topic})
