@@ -24,6 +24,9 @@ func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation) (*change
 		if err != nil {
 			return nil, fmt.Errorf("cannot ask for the type of %s.%s: %w", t.QualifiedName(), col.Name, err)
 		}
+		if c.source.iso {
+			typ = schemas.WithISO(typ)
+		}
 		t.Columns = append(t.Columns, change.Column{Name: col.Name, Type: typ})
 	}
 	key, err := c.key(ctx, m)

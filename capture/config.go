@@ -30,6 +30,8 @@ type Config struct {
 	// Messages are the prefixes of pg_logical_emit_message that are published, each as it stands.
 	Messages []string `yaml:"messages"`
 
+	// TimestamptzISO has records hold a timestamp with time zone as text (schemas.timestamptz).
+	TimestamptzISO bool `yaml:"-"`
 	// BufferBytes bounds the part of the stream that waits to be decoded. It is set by the process
 	// from its memory budget.
 	BufferBytes int `yaml:"-"`

@@ -32,6 +32,7 @@ type source struct {
 	user     string
 	version  int  // server_version_num
 	standby  bool // in recovery: nothing can be written, the heartbeat neither
+	iso      bool // Config.TimestamptzISO
 }
 
 // asker takes questions to the catalogue.
@@ -59,7 +60,7 @@ func openSource(ctx context.Context, cfg Config) (*source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot set up connections to %s: %w", address(&pc.ConnConfig.Config), err)
 	}
-	s := &source{pool: pool, ask: pool, where: address(&pc.ConnConfig.Config)}
+	s := &source{pool: pool, ask: pool, where: address(&pc.ConnConfig.Config), iso: cfg.TimestamptzISO}
 	if err := s.identify(ctx); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("cannot connect to the source %s: %w", s.where, err)

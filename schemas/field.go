@@ -101,7 +101,10 @@ func avroType(t *change.Type, item bool) any {
 	case change.Timestamp:
 		s = schema{Type: "long", LogicalType: "local-timestamp-micros", ConnectName: "io.debezium.time.MicroTimestamp"}
 	case change.TimestampTZ:
-		return schema{Type: "long", LogicalType: "timestamp-micros"}
+		if !t.ISO {
+			return schema{Type: "long", LogicalType: "timestamp-micros"}
+		}
+		s = schema{Type: "string", ConnectName: "io.debezium.time.ZonedTimestamp"}
 	case change.Array:
 		return schema{Type: "array", Items: []any{"null", avroType(t.Elem, true)}}
 	default:

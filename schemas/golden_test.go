@@ -70,8 +70,18 @@ func noKey() *change.Table {
 	}
 }
 
+// zoned has timestamps with time zone as text, in the key too.
+func zoned() *change.Table {
+	return &change.Table{
+		Schema: "public", Name: "zoned", Identity: change.IdentityDefault, Key: []int{0},
+		Columns: []change.Column{
+			col("at", WithISO(builtinType(1184, -1))), col("times", WithISO(builtinType(1185, 3))), col("local", WithISO(builtinType(1114, -1))),
+		},
+	}
+}
+
 func tables() []*change.Table {
-	return []*change.Table{orders(), everyType(), oddNames(), noKey()}
+	return []*change.Table{orders(), everyType(), oddNames(), noKey(), zoned()}
 }
 
 func goldens(t *testing.T) map[string]string {

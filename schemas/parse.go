@@ -88,9 +88,21 @@ func columnType(f *Field) change.Type {
 	held := value(f.Type)
 	isArray := held != nil && held.Type == "array"
 	if name, has := f.Props["sluice.type"]; has {
-		return parseType(name, f.Props["sluice.kind"] == kindText, isArray)
+		t := parseType(name, f.Props["sluice.kind"] == kindText, isArray)
+		if isString(held) {
+			t = WithISO(t)
+		}
+		return t
 	}
 	return parseType(nearest(held), false, isArray)
+}
+
+// isString tells strings and arrays of them.
+func isString(n *Node) bool {
+	if n != nil && n.Type == "array" {
+		n = value(n.Items)
+	}
+	return n != nil && n.Type == "string"
 }
 
 // nearest names a PostgreSQL type that holds what a field of another writer does.

@@ -33,6 +33,18 @@ func TypeOf(oid uint32, mod int32, name string, elem *change.Type) change.Type {
 	return change.Type{OID: oid, Mod: mod, Name: name, Kind: change.Opaque}
 }
 
+// WithISO gives the type with timestamps with time zone, arrays of them too, as ISO 8601 text in records.
+func WithISO(t change.Type) change.Type {
+	switch {
+	case t.Kind == change.TimestampTZ:
+		t.ISO = true
+	case t.Kind == change.Array:
+		elem := WithISO(*t.Elem)
+		t.Elem = &elem
+	}
+	return t
+}
+
 func arrayOf(oid uint32, mod int32, elem change.Type) change.Type {
 	return change.Type{OID: oid, Mod: mod, Name: elem.Name + "[]", Kind: change.Array, Elem: &elem}
 }

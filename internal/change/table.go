@@ -58,6 +58,8 @@ type Type struct {
 	Precision, Scale int
 	// Elem is the element type of an array.
 	Elem *Type
+	// ISO says of a timestamp with time zone that records hold it as ISO 8601 text instead of a number.
+	ISO bool
 }
 
 // Kind groups types by how their values are encoded.

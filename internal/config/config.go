@@ -67,6 +67,7 @@ func (c *Config) locate(file string) {
 // complete sets what follows from other settings.
 func (c *Config) complete() {
 	c.Source = c.Source.WithDefaults()
+	c.Source.TimestamptzISO = c.Schemas.Timestamptz == registry.TimestamptzISO
 	c.Console = c.Console.WithDefaults()
 	for name, s := range c.Sinks {
 		s.Name, s.Source = name, c.Source.Name

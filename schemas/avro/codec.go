@@ -86,6 +86,9 @@ func newCodec(t change.Type) (*codec, error) {
 		c.text, c.binary, c.special, c.print = timestampFromText, timestampFromBinary, timestampSpecial, printTimestamp
 	case change.TimestampTZ:
 		c.text, c.binary, c.special, c.print = timestampFromText, timestampFromBinary, timestampSpecial, printTimestampTZ
+		if t.ISO {
+			c.text, c.binary, c.print = isoFromText, isoFromBinary, printISO
+		}
 	case change.Interval:
 		c.binary = intervalFromBinary
 	case change.Inet:

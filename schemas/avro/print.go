@@ -14,12 +14,15 @@ type printFunc func(c *codec, dst []byte, r *reader) []byte
 
 // printer compiles the way from a writer's schema to text. The schema alone decides, so that a field
 // that was written in another form than ours is still read right; typ only says what an array's
-// delimiter is.
+// delimiter is, and that a string is a timestamp.
 func printer(n *schemas.Node, typ change.Type) (*codec, error) {
 	c := &codec{typ: typ}
 	switch n.Type {
 	case "string":
 		c.print = printString
+		if typ.ISO {
+			c.print = printISO
+		}
 	case "boolean":
 		c.print = printBool
 	case "int", "long":

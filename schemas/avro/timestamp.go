@@ -6,10 +6,18 @@ import (
 	"math/bits"
 )
 
-// timestampFromText reads both kinds of timestamp: one without a zone counts as UTC.
 func timestampFromText(_ *codec, dst, src []byte) ([]byte, error) {
+	micros, err := parseTimestamp(src)
+	if err != nil {
+		return dst, err
+	}
+	return appendLong(dst, micros), nil
+}
+
+// parseTimestamp reads both kinds of timestamp: one without a zone counts as UTC.
+func parseTimestamp(src []byte) (micros int64, err error) {
 	if isInfinity(src) {
-		return dst, errSpecial
+		return 0, errSpecial
 	}
 	text, bc := cutEra(src)
 	s := scanner{text, true}
@@ -17,13 +25,13 @@ func timestampFromText(_ *codec, dst, src []byte) ([]byte, error) {
 	s.want(' ')
 	ofDay := s.clock() - s.zone()
 	if !s.done() {
-		return dst, errForm
+		return 0, errForm
 	}
 	micros, fits := addDays(days, ofDay)
 	if !fits {
-		return dst, errSpecial
+		return 0, errSpecial
 	}
-	return appendLong(dst, micros), nil
+	return micros, nil
 }
 
 func addDays(days, micros int64) (sum int64, fits bool) {
@@ -45,14 +53,22 @@ func addDays(days, micros int64) (sum int64, fits bool) {
 }
 
 func timestampFromBinary(_ *codec, dst, src []byte) ([]byte, error) {
+	micros, err := timestampMicros(src)
+	if err != nil {
+		return dst, err
+	}
+	return appendLong(dst, micros), nil
+}
+
+func timestampMicros(src []byte) (int64, error) {
 	if len(src) != 8 {
-		return dst, errForm
+		return 0, errForm
 	}
 	v := int64(binary.BigEndian.Uint64(src))
 	if v > math.MaxInt64-epochMicros || v == math.MinInt64 {
-		return dst, errSpecial
+		return 0, errSpecial
 	}
-	return appendLong(dst, v+epochMicros), nil
+	return v + epochMicros, nil
 }
 
 // timestampSpecial prints infinities, and the last years that PostgreSQL has and microseconds since

@@ -24,7 +24,7 @@ type Config struct {
 	TokenFile string `yaml:"token_file"`
 	// TLS adds to what the system trusts, for a registry at https.
 	TLS TLS `yaml:"tls"`
-	// Timestamptz is how timestamptz is written: micros (a long, Avro's timestamp-micros).
+	// Timestamptz is how timestamptz is written: TimestamptzMicros or TimestamptzISO.
 	Timestamptz string `yaml:"timestamptz"`
 }
 
@@ -36,6 +36,12 @@ type TLS struct {
 	ServerName string `yaml:"server_name"` // the name to find in the registry's certificate, where it is not the URL's
 }
 
+// The ways to write a timestamp with time zone.
+const (
+	TimestamptzMicros = "micros" // a long, Avro's timestamp-micros
+	TimestamptzISO    = "iso"    // a string in UTC, as Debezium's ZonedTimestamp
+)
+
 // Embedded is the value of Config.Registry that asks for the registry inside the process.
 const Embedded = "embedded"
 
@@ -43,7 +49,7 @@ const Embedded = "embedded"
 // knows; the address keeps a registry without passwords on this machine. Registry has none: records
 // whose ids are those of another registry than their readers' cannot be read.
 func Defaults() Config {
-	return Config{EmbeddedListen: "127.0.0.1:8081", Timestamptz: "micros"}
+	return Config{EmbeddedListen: "127.0.0.1:8081", Timestamptz: TimestamptzMicros}
 }
 
 // WithDefaults fills the keys that are not set.
@@ -83,8 +89,8 @@ func (c Config) Validate() error {
 			return err
 		}
 	}
-	if c.Timestamptz != Defaults().Timestamptz {
-		return fmt.Errorf("schemas.timestamptz: %q is not known: want %s, or leave the key out", c.Timestamptz, Defaults().Timestamptz)
+	if c.Timestamptz != TimestamptzMicros && c.Timestamptz != TimestamptzISO {
+		return fmt.Errorf("schemas.timestamptz: %q is not known: want %s or %s", c.Timestamptz, TimestamptzMicros, TimestamptzISO)
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ func TestValidate(t *testing.T) {
 		{"{registry: embedded, username: a, token_file: b}", "schemas.username"},
 		{"{registry: 'https://r', tls: {cert: a}}", "schemas.tls.cert"},
 		{"{registry: 'http://r', tls: {ca: a}}", "schemas.tls: set, but"},
-		{"{registry: embedded, timestamptz: iso}", `schemas.timestamptz: "iso" is not known`},
+		{"{registry: embedded, timestamptz: nanos}", `schemas.timestamptz: "nanos" is not known`},
+		{"{registry: embedded, timestamptz: iso}", ""},
 		{"{registry: embedded, timestamptz: micros}", ""},
 	} {
 		var cfg Config
