@@ -12,7 +12,7 @@ import (
 // move plans a key change: the old row goes by the delete policy, the new one takes over the values
 // that did not travel. They come from the batch when it holds them, else from the destination.
 func (s *Sink) move(ctx context.Context, p *plan, tp *tablePlan, del, cre *change.Change) error {
-	if err := errors.Join(tp.t.check(del.Before, "the old row"), tp.t.check(cre.After, "the row")); err != nil {
+	if err := errors.Join(tp.t.check(del.Before, "the old row"), tp.t.checkNew(cre.After)); err != nil {
 		return err
 	}
 	row := fill(cre.After, del.Before)

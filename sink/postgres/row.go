@@ -74,6 +74,14 @@ func short(s string) string {
 	return strings.ToValidUTF8(s[:limit], "") + "..."
 }
 
+// checkNew refuses a row to write that cannot be one, or that the destination's columns would change.
+func (t *target) checkNew(row change.Row) error {
+	if err := t.check(row, "the row"); err != nil {
+		return err
+	}
+	return t.fits(row)
+}
+
 // check refuses rows that cannot be what the contract says, before anything is indexed by them.
 func (t *target) check(row change.Row, what string) error {
 	if len(row) != len(t.table.Columns) {

@@ -16,6 +16,8 @@ type target struct {
 	key   []int             // indexes into cols
 	stmts map[string]string // prepared statements by kind and columns
 	ints  bool              // the key is one integer: sort it as a number
+	// narrow lists the columns whose values must be looked at.
+	narrow []int
 	// archive is the archive table in SQL, archived lists the columns that move to it, quoted.
 	archive  string
 	archived []string
@@ -27,6 +29,9 @@ type column struct {
 	name   string
 	quoted string
 	typ    string // the base type without modifier, for casts: with one, a cast would cut values short
+	full   string // with it
+	// changes tells which values the column would round or cut; nil when there are none.
+	changes changes
 }
 
 // dest is what all versions of a table share in a session.
@@ -120,7 +125,10 @@ func (s *Sink) adopt(ctx context.Context, t *target, have relation) error {
 		if c.generated {
 			return refuse("leave it out with columns of the table, or make it an ordinary column", "column %s is generated there", t.cols[i].quoted)
 		}
-		t.cols[i].typ = c.typ
+		t.cols[i].typ, t.cols[i].full = c.typ, c.full
+		if t.cols[i].changes = narrow(c, t.table.Columns[t.cols[i].source].Type); t.cols[i].changes != nil {
+			t.narrow = append(t.narrow, i)
+		}
 	}
 	if len(t.key) == 0 {
 		return nil

@@ -101,7 +101,7 @@ func (tp *tablePlan) write(c *change.Change) error {
 	if c.Op == change.Update && len(c.Before) == len(row) {
 		row = fill(row, c.Before)
 	}
-	if err := tp.t.check(row, "the row"); err != nil {
+	if err := tp.t.checkNew(row); err != nil {
 		return err
 	}
 	if tp.t.unknown(row) {
@@ -126,7 +126,7 @@ func (tp *tablePlan) append(c *change.Change) error {
 		}
 	}
 	if c.Op != change.Delete {
-		if err := tp.t.check(c.After, "the row"); err != nil {
+		if err := tp.t.checkNew(c.After); err != nil {
 			return err
 		}
 	}

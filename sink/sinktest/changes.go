@@ -14,9 +14,11 @@ var (
 	textType = change.Type{OID: 25, Mod: -1, Name: "text", Kind: change.TextLike}
 )
 
-// items has a key, a value and a note that may be TOASTed; pairs a key of two columns; loose has none.
+// items has a key, a value and a note that may be TOASTed, and so has others; pairs has a key of two
+// columns; loose has none.
 var (
-	items = &change.Table{OID: 1, Schema: "public", Name: "items", Identity: change.IdentityDefault, Key: []int{0},
+	others = &change.Table{OID: 4, Schema: "public", Name: "others", Identity: change.IdentityDefault, Key: []int{0}, Columns: items.Columns}
+	items  = &change.Table{OID: 1, Schema: "public", Name: "items", Identity: change.IdentityDefault, Key: []int{0},
 		Columns: []change.Column{{Name: "id", Type: intType}, {Name: "name", Type: textType}, {Name: "note", Type: textType}}}
 	pairs = &change.Table{OID: 2, Schema: "public", Name: "pairs", Identity: change.IdentityDefault, Key: []int{0, 2},
 		Columns: []change.Column{{Name: "a", Type: intType}, {Name: "v", Type: intType}, {Name: "z", Type: textType}}}
