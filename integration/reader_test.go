@@ -165,6 +165,36 @@ func TestReadersPrintWhatWasCommitted(t *testing.T) {
 	d.stop(capture)
 }
 
+// A snapshot that is cut short leaves records without END, and another snapshot follows: readers must
+// print the second alone. Here a key that no record can hold ends the first, in its second table.
+func TestReadersDropASnapshotThatWasCutShort(t *testing.T) {
+	d := newDeployment(t, 15, []string{"public.a", "public.b"}, nil)
+	d.exec(`create table a (id int primary key)`, `insert into a select generate_series(1, 5000)`,
+		`create table b (id numeric(5,2) primary key)`, `insert into b values ('NaN')`)
+	d.fails(1, "capture")
+	d.exec("update b set id = 1")
+	capture := d.start("capture")
+	d.streams()
+	d.exec("insert into a values (5001)")
+	for reader := range readers {
+		t.Run(reader, func(t *testing.T) {
+			lines := d.read(t, reader)
+			rows := map[string]bool{}
+			for _, p := range lines {
+				rows[p.Table+fmt.Sprint(p.Key)] = true
+			}
+			if len(lines) != 5004 || lines[5001].Changes != 5001 || lines[5003].Changes != 1 || len(rows) != 5003 {
+				t.Errorf("it prints %d lines with %d rows, want a snapshot of 5001 and a transaction of 1", len(lines), len(rows)-1)
+			}
+		})
+	}
+	out, _ := d.command("tail", d.name+".public.a", "--exit")
+	if n := strings.Count(out, `"op":"r"`); n <= 5000 {
+		t.Errorf("the topic holds %d rows: nothing of the first snapshot was there to be dropped", n)
+	}
+	d.stop(capture)
+}
+
 // A random workload: what the readers print must be whole transactions, hold the sum that every
 // transaction keeps, and replay to the rows of the source; and both must print the same.
 func TestStrangersReadTheTopics(t *testing.T) {

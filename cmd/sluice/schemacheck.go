@@ -50,10 +50,7 @@ func (c *schemaCheckCmd) Run(a *app) error {
 	if err != nil {
 		return asUsage(err)
 	}
-	v, after, err := judge(cfg, c.Statement, r)
-	if err != nil {
-		return err
-	}
+	v, after := judge(cfg, c.Statement, r)
 	if len(after) > 0 {
 		if err := a.withRegistry(ctx, cfg, func(client *registry.Client) error { return v.ask(ctx, client, cfg, r, after) }); err != nil {
 			return err
@@ -70,24 +67,13 @@ func (c *schemaCheckCmd) Run(a *app) error {
 }
 
 // judge says all but the registry's part, and which schemas are to be shown to it.
-func judge(cfg *config.Config, statement string, r *capture.Rehearsal) (*ddlVerdict, []subject, error) {
+func judge(cfg *config.Config, statement string, r *capture.Rehearsal) (*ddlVerdict, []subject) {
 	t := r.Before.Table
 	v := &ddlVerdict{
 		Statement: statement, Table: change.FormatName(t.Schema, t.Name),
 		Problems: []string{}, Columns: []columnChange{}, Subjects: []subjectVerdict{}, Reread: append([]string{}, r.Reread...), Notes: []string{},
 	}
-	var after []subject
-	var avro map[string]string
-	if r.After != nil {
-		topic, pair, err := topicSchemas(cfg, r.After.Table)
-		if err != nil {
-			v.Problems = append(v.Problems, err.Error())
-		} else if avro, err = avroTexts(r.After.Table, pair); err != nil {
-			return nil, nil, err
-		} else {
-			after = subjectsOf(topic, pair)
-		}
-	}
+	after, avro := v.schemas(cfg, r)
 	d := compare(r, avro)
 	v.Columns = append(v.Columns, d.columns...)
 	v.Sinks = foresee(cfg, d)
@@ -97,7 +83,26 @@ func judge(cfg *config.Config, statement string, r *capture.Rehearsal) (*ddlVerd
 			v.Problems = append(v.Problems, "sink "+s.Sink+" "+s.What)
 		}
 	}
-	return v, after, nil
+	return v, after
+}
+
+// schemas gives what the registry is to be asked, and how columns stand in records afterwards; neither
+// when the table goes or cannot have schemas.
+func (v *ddlVerdict) schemas(cfg *config.Config, r *capture.Rehearsal) ([]subject, map[string]string) {
+	if r.After == nil {
+		return nil, nil
+	}
+	topic, pair, err := topicSchemas(cfg, r.After.Table)
+	if err != nil {
+		v.Problems = append(v.Problems, err.Error())
+		return nil, nil
+	}
+	avro, err := avroTexts(r.After.Table, pair)
+	if err != nil {
+		v.Problems = append(v.Problems, err.Error())
+		return nil, nil
+	}
+	return subjectsOf(topic, pair), avro
 }
 
 // source says what capture makes of the table.
