@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -111,12 +112,19 @@ func drainSluice(ctx context.Context, d drainJob) (sample, error) {
 	if err := cmd.Start(); err != nil {
 		return sample{}, err
 	}
-	waitErr := awaitDurable(ctx, console, target)
+	waiting, giveUp := context.WithTimeout(ctx, drainTime)
+	defer giveUp()
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cmd.Wait()
+		giveUp() // whether it was asked to end or not, there is nothing more to wait for
+	}()
+	late := awaitDurable(waiting, console, target)
 	wall := time.Since(start)
-	_ = cmd.Process.Signal(syscall.SIGTERM)
-	if err := cmd.Wait(); err != nil || waitErr != nil {
+	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	if err := errors.Join(late, <-ended); err != nil {
 		text, _ := os.ReadFile(file + ".log")
-		return sample{}, fmt.Errorf("capture ended with %v (%v):\n%s", err, waitErr, text)
+		return sample{}, fmt.Errorf("capture did not reach %s: %w\n%s", d.target, err, text)
 	}
 	return measure(cmd, wall), nil
 }
@@ -125,8 +133,6 @@ func drainSluice(ctx context.Context, d drainJob) (sample, error) {
 const drainTime = 10 * time.Minute
 
 func awaitDurable(ctx context.Context, port int, target change.LSN) error {
-	ctx, cancel := context.WithTimeout(ctx, drainTime)
-	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -37,9 +37,9 @@ func (b *bench) contenders() []contender {
 }
 
 // drain loads a backlog and has every contender drain it, in turn.
-func (b *bench) drain(ctx context.Context, name string, w workload) (result, error) {
-	job := drainJob{bench: b, database: "bench_" + strings.ToLower(name)}
-	r := result{Workload: name, Title: w.title, Rows: w.orders(b.plan).Rows}
+func (b *bench) drain(ctx context.Context, w workload) (result, error) {
+	job := drainJob{bench: b, database: "bench_" + w.name}
+	r := result{Workload: strings.ToUpper(w.name), Title: w.title, Rows: w.orders(b.plan).Rows}
 	if err := b.postgres.CreateDatabase(ctx, job.database); err != nil {
 		return r, err
 	}
@@ -57,7 +57,7 @@ func (b *bench) drain(ctx context.Context, name string, w workload) (result, err
 	}
 	for run := range b.runs {
 		for i, c := range b.contenders() {
-			job.name = runName(i, run)
+			job.name = w.runName(i, run)
 			// What the servers still have to write to disk must not fall into somebody's time.
 			if _, err := conn.Exec(ctx, "checkpoint"); err != nil {
 				return r, err
@@ -100,7 +100,10 @@ func mark(ctx context.Context, conn *pgx.Conn) (lsn string, err error) {
 	return lsn, err
 }
 
-func runName(contender, run int) string { return fmt.Sprintf("c%d_r%d", contender, run) }
+// runName is the source's name of one drain: no two share topics or a slot.
+func (w workload) runName(contender, run int) string {
+	return fmt.Sprintf("%s_c%d_r%d", w.name, contender, run)
+}
 
 // backlog makes the slots, one for each drain, and then the changes.
 func (b *bench) backlog(ctx context.Context, conn *pgx.Conn, w workload) error {
@@ -116,7 +119,7 @@ func (b *bench) backlog(ctx context.Context, conn *pgx.Conn, w workload) error {
 	}
 	for i := range b.contenders() {
 		for run := range b.runs {
-			name := "sluice_" + runName(i, run)
+			name := "sluice_" + w.runName(i, run)
 			if _, err := conn.Exec(ctx, "create publication "+name+" for table orders with (publish_via_partition_root = true)"); err != nil {
 				return err
 			}

@@ -59,7 +59,7 @@ func (p plan) run(ctx context.Context) (err error) {
 		if !ok {
 			return fmt.Errorf("there is no workload %q", name)
 		}
-		results, err := b.drain(ctx, name, w)
+		results, err := b.drain(ctx, w)
 		if err != nil {
 			return fmt.Errorf("workload %s: %w", name, err)
 		}
@@ -104,6 +104,7 @@ func (b *bench) stop() error {
 
 // workload is one kind of backlog.
 type workload struct {
+	name   string
 	title  string
 	update bool
 	commit int64 // rows of a transaction; 0: all
@@ -111,10 +112,10 @@ type workload struct {
 }
 
 var workloads = map[string]workload{
-	"A": {"inserts in one transaction", false, 0, 1},
-	"B": {"inserts in 1,000-row transactions", false, 1000, 1},
-	"C": {"one-row update transactions", true, 1, 5},
-	"D": {"updates in 1,000-row transactions", true, 1000, 1},
+	"A": {"a", "inserts in one transaction", false, 0, 1},
+	"B": {"b", "inserts in 1,000-row transactions", false, 1000, 1},
+	"C": {"c", "one-row update transactions", true, 1, 5},
+	"D": {"d", "updates in 1,000-row transactions", true, 1000, 1},
 }
 
 // orders gives the backlog's rows; updates need them loaded before the slots are made.

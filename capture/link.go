@@ -18,10 +18,6 @@ import (
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
-// decodingMemory is what the walsender may hold of a transaction before it spills to disk. It is
-// the default of PostgreSQL, set in case the server has less: a spilled transaction costs a write a row.
-const decodingMemory = "64MB"
-
 // link is a replication connection that does not stream yet.
 type link struct {
 	pg      *pgconn.PgConn
@@ -46,7 +42,7 @@ func dial(ctx context.Context, cfg Config) (*link, error) {
 	l := &link{where: address(pc)}
 	prepare(pc)
 	pc.RuntimeParams["replication"] = "database"
-	pc.RuntimeParams["logical_decoding_work_mem"] = decodingMemory
+	pc.RuntimeParams["logical_decoding_work_mem"] = cfg.DecodingMemory
 	plain := pc.DialFunc
 	pc.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := plain(ctx, network, addr)

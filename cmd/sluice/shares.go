@@ -17,8 +17,8 @@ func divide(memory config.Size, sinks int) shares {
 	of := func(parts config.Size, least config.Size) int { return int(max(memory/parts, least)) }
 	each := config.Size(max(sinks, 1))
 	return shares{
-		received: of(16, 2<<20),        // 16 MiB of 256 MiB
-		produced: of(16, 2<<20),        // 16 MiB
+		received: of(64, 1<<20),        // 4 MiB of 256 MiB: more was not faster
+		produced: of(32, 2<<20),        // 8 MiB
 		fetched:  of(8*each, 1<<20),    // 32 MiB
 		batch:    of(64*each, 256<<10), // 4 MiB, twice
 	}
