@@ -79,7 +79,7 @@ func checks(cfg *config.Config) []func(context.Context) []finding {
 		func(ctx context.Context) []finding { return checkRegistry(ctx, cfg) },
 	}
 	for _, name := range sinkNames(cfg) {
-		all = append(all, func(ctx context.Context) []finding { return checkSink(ctx, cfg.Sinks[name]) })
+		all = append(all, func(ctx context.Context) []finding { return checkSink(ctx, cfg, cfg.Sinks[name]) })
 	}
 	return all
 }
@@ -149,7 +149,7 @@ func checkRegistry(ctx context.Context, cfg *config.Config) []finding {
 	return []finding{f}
 }
 
-func checkSink(ctx context.Context, s config.Sink) (all []finding) {
+func checkSink(ctx context.Context, cfg *config.Config, s config.Sink) (all []finding) {
 	part := "sink " + s.Name
 	dest, err := newDestination(s, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -162,7 +162,7 @@ func checkSink(ctx context.Context, s config.Sink) (all []finding) {
 		}
 		all = append(all, finding{part, verdict, f.What, f.Fault, f.Fix})
 	}
-	return all
+	return append(all, checkShapes(ctx, cfg, &s, dest)...)
 }
 
 // listens tells whether somebody takes connections at an address of this machine.

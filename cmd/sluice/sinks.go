@@ -19,6 +19,7 @@ import (
 type destination interface {
 	sink.Sink
 	Check(ctx context.Context) []postgres.Finding
+	CheckShapes(ctx context.Context, shapes []*change.Table) []postgres.Finding
 	Teardown(ctx context.Context) error
 }
 
