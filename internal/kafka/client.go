@@ -8,7 +8,6 @@ import (
 	"net"
 	"sync"
 	"time"
-
 )
 
 // Client is one connection pool to a cluster. It may be used by any number of goroutines.
@@ -117,4 +116,3 @@ func (c *Client) Measure(m *Metrics) { c.meter = m }
 
 // Config gives the configuration in force, defaults filled in.
 func (c *Client) Config() Config { return c.cfg }
-
