@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// mapped sends customers to a second sink that takes some columns under other names.
+// mapped keeps a column away from Kafka, and sends customers to a second sink that takes some columns
+// under other names.
 func mapped(config string) string {
+	config = strings.Replace(config, "tables: [public.customers]", `tables: ["public.c*"]`, 1)
+	config = strings.Replace(config, "sinks:\n", "transforms:\n  - {table: public.customers, drop: [secret], compute: {next: id + 1}}\nsinks:\n", 1)
 	return strings.Replace(config, "console: {", `  billing:
     type: postgres
     dsn: ${DESTINATION_DSN}
@@ -19,7 +22,7 @@ console: {`, 1)
 
 func TestSchemaCommands(t *testing.T) {
 	d := newDeployment(t, 15, []string{"public.customers"}, mapped)
-	d.exec(`create table customers (id bigint primary key, name varchar(40), "Seen at" timestamptz, tags text[], worth numeric(12,2),
+	d.exec(`create table customers (id bigint primary key, name varchar(40), "Seen at" timestamptz, tags text[], worth numeric(12,2), secret text,
 		upper_name text generated always as (upper(name)) stored)`,
 		`insert into customers values (1, 'Ann', now(), '{a}', 1)`)
 	p := d.start("run")
@@ -45,7 +48,7 @@ func (d *deployment) showsSchema(t *testing.T) {
 		"topic    "+d.name+".public.customers", "key      id", "identity default",
 		"bigint, key", "character varying(40)", "billing.clients.full_name", "public.customers.name",
 		"long timestamp-micros or null, named Seen_at", "array of string or null", "bytes decimal(12,2) or null",
-		"none: generated columns are not in the log",
+		"none: generated columns are not in the log", "none: a transform takes it out", "bigint, by a transform",
 		"subject  "+d.name+".public.customers-value: version 1, id ", "the table as it is")
 	out, status = d.command("schema", "show", "public.nobody")
 	wants(t, out, status, 2, "table public.nobody is not captured")
@@ -83,9 +86,12 @@ func (d *deployment) checksDDL(t *testing.T) {
 			"worth changes from numeric(12,2) to boolean, in Avro boolean or null", "reread   column worth", "PROBLEM  the registry refuses the schema of subject " + d.name + ".public.customers-value"}},
 		"ALTER TABLE customers DROP COLUMN tags": {0, []string{"tags is dropped", "keeps column tags"}},
 		"ALTER TABLE customers RENAME COLUMN name TO label": {3, []string{
-			"name is renamed to label", "sink billing is held until columns of the sink no longer name name"}},
+			"name is renamed to label", "sink billing stops: ", "names column name, which table public.customers does not have"}},
+		"ALTER TABLE customers DROP COLUMN secret":             {3, []string{"capture stops before the table's next record", "secret"}},
+		"ALTER TABLE customers RENAME COLUMN tags TO labels":   {0, []string{"tags is renamed to labels", "adds column labels text[], which is tags renamed", "keeps column tags"}},
 		"ALTER TABLE customers DROP CONSTRAINT customers_pkey": {3, []string{"no usable replica identity", "REPLICA IDENTITY FULL"}},
-		"ALTER TABLE customers RENAME TO clients":              {3, []string{"source.tables does not mean public.clients", "gets nothing any more"}},
+		"ALTER TABLE customers RENAME TO clients":              {3, []string{"transforms name the table as it is called now", "secret is added", "gets nothing any more"}},
+		"ALTER TABLE customers RENAME TO patrons":              {3, []string{"source.tables does not mean public.patrons"}},
 		"ALTER TABLE customers ADD COLUMN \"Seen_at\" date":    {3, []string{"would share the Avro name Seen_at"}},
 		"DROP TABLE customers":                                 {3, []string{"the table is gone"}},
 		"ALTER TABLE customers ADD twice numeric GENERATED ALWAYS AS (worth * 2) STORED": {0, []string{

@@ -19,7 +19,21 @@ type schemaCmd struct {
 	CheckDDL schemaCheckCmd `cmd:"" name:"check-ddl" help:"Say what an ALTER TABLE would do to records and sinks, before anyone runs it."`
 }
 
-// topicSchemas gives the topic of a table and the schemas of its records.
+// asPublished gives a table as its topic has it, after the transforms.
+func asPublished(cfg *config.Config, t *change.Table) (*change.Table, error) {
+	for i := range cfg.Transforms {
+		if r := &cfg.Transforms[i]; r.Covers(t) {
+			m, err := r.Compile(t)
+			if err != nil {
+				return nil, err
+			}
+			return m.Table(), nil
+		}
+	}
+	return t, nil
+}
+
+// topicSchemas gives the topic of a table, as it is published, and the schemas of its records.
 func topicSchemas(cfg *config.Config, t *change.Table) (topic string, pair schemas.Pair, err error) {
 	topic = schemas.Topic(cfg.Source.Name, t.Schema, t.Name)
 	pair, err = schemas.ForTable(topic, t)

@@ -66,12 +66,17 @@ func (c *schemaCheckCmd) Run(a *app) error {
 	return nil
 }
 
-// judge says all but the registry's part, and which schemas are to be shown to it.
+// judge says all but the registry's part, and which schemas are to be shown to it. A transform that
+// cannot be done any more is the end of it.
 func judge(cfg *config.Config, statement string, r *capture.Rehearsal) (*ddlVerdict, []subject) {
 	t := r.Before.Table
 	v := &ddlVerdict{
 		Statement: statement, Table: change.FormatName(t.Schema, t.Name),
-		Problems: []string{}, Columns: []columnChange{}, Subjects: []subjectVerdict{}, Reread: append([]string{}, r.Reread...), Notes: []string{},
+		Problems: []string{}, Columns: []columnChange{}, Subjects: []subjectVerdict{}, Sinks: []sinkStep{}, Reread: append([]string{}, r.Reread...), Notes: []string{},
+	}
+	if err := v.transform(cfg, r); err != nil {
+		v.Problems = append(v.Problems, "capture stops before the table's next record: "+err.Error())
+		return v, nil
 	}
 	after, avro := v.schemas(cfg, r)
 	d := compare(r, avro)
@@ -84,6 +89,23 @@ func judge(cfg *config.Config, statement string, r *capture.Rehearsal) (*ddlVerd
 		}
 	}
 	return v, after
+}
+
+// transform makes the tables those of the records.
+func (v *ddlVerdict) transform(cfg *config.Config, r *capture.Rehearsal) error {
+	before, err := asPublished(cfg, r.Before.Table)
+	if err != nil || r.After == nil {
+		return err
+	}
+	after, err := asPublished(cfg, r.After.Table)
+	if err != nil {
+		return err
+	}
+	if r.Captured && before != r.Before.Table && after == r.After.Table {
+		v.Problems = append(v.Problems, "transforms name the table as it is called now: what they keep from Kafka would go there; give them the new name first")
+	}
+	r.Before.Table, r.After.Table = before, after
+	return nil
 }
 
 // schemas gives what the registry is to be asked, and how columns stand in records afterwards; neither

@@ -27,14 +27,6 @@ type columnChange struct {
 	Avro   string `json:"avro,omitempty"`
 }
 
-// name is the one that a configuration made before knows.
-func (c *columnChange) name() string {
-	if c.Was != "" {
-		return c.Was
-	}
-	return c.Column
-}
-
 // difference is what a statement does to a table's records. after is nil when the table goes.
 type difference struct {
 	before, after *change.Table
@@ -56,6 +48,16 @@ func (d *difference) renamedKey() []string {
 		}
 	}
 	return names
+}
+
+// emptyAfterRename says what a sink, which knows names only, makes of a new name.
+func (d *difference) emptyAfterRename(name string) string {
+	for _, c := range d.columns {
+		if c.Kind == columnRenamed && c.Column == name {
+			return ", which is " + c.Was + " renamed: it is empty in the rows that are there until they are written again"
+		}
+	}
+	return ""
 }
 
 // compare finds columns again by their numbers, so that a renamed one is not taken for another. avro

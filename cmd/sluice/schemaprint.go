@@ -65,6 +65,8 @@ func (s *shownTable) columns(w io.Writer) error {
 
 func (c *shownColumn) declared() string {
 	switch {
+	case c.Made:
+		return c.Type + ", by a transform"
 	case c.Key:
 		return c.Type + ", key"
 	case c.NotNull:
@@ -80,7 +82,7 @@ func (c *shownColumn) record() string {
 	case c.Generated:
 		return "none: generated columns are not in the log"
 	}
-	return "none"
+	return "none: a transform takes it out"
 }
 
 func (c *shownColumn) at(targets []sinkTarget) string {

@@ -44,6 +44,8 @@ type shownColumn struct {
 	Generated bool   `json:"generated,omitempty"`
 	Key       bool   `json:"key"`
 	Avro      string `json:"avro,omitempty"` // empty when the column is in no record
+	// Made says that it is a column of the records only, which a transform makes.
+	Made bool `json:"made,omitempty"`
 }
 
 type shownSchemas struct {
@@ -90,7 +92,10 @@ func (c *schemaShowCmd) Run(a *app) error {
 }
 
 func showTable(cfg *config.Config, s *capture.TableState) (*shownTable, schemas.Pair, error) {
-	t := s.Table
+	t, err := asPublished(cfg, s.Table)
+	if err != nil {
+		return nil, schemas.Pair{}, err
+	}
 	topic, pair, err := topicSchemas(cfg, t)
 	if err != nil {
 		return nil, pair, err
@@ -109,7 +114,13 @@ func showTable(cfg *config.Config, s *capture.TableState) (*shownTable, schemas.
 		isKey[k] = true
 	}
 	for _, c := range s.Columns {
-		shown.Columns = append(shown.Columns, shownColumn{c.Name, c.Type, c.NotNull, c.Default, c.Generated, isKey[c.Name], avro[c.Name]})
+		shown.Columns = append(shown.Columns, shownColumn{c.Name, c.Type, c.NotNull, c.Default, c.Generated, isKey[c.Name], avro[c.Name], false})
+		delete(avro, c.Name)
+	}
+	for _, c := range t.Columns {
+		if text, made := avro[c.Name]; made {
+			shown.Columns = append(shown.Columns, shownColumn{Name: c.Name, Type: c.Type.Name, Made: true, Key: isKey[c.Name], Avro: text})
+		}
 	}
 	return shown, pair, nil
 }

@@ -9,35 +9,43 @@ import (
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/config"
 	"github.com/sluicecdc/sluice/sink"
+	"github.com/sluicecdc/sluice/transform"
 )
 
 // sinkTarget is where a sink takes a table to.
 type sinkTarget struct {
 	Table   string `json:"table"`
 	Deletes string `json:"deletes"`
+	Where   string `json:"where,omitempty"`
 	// Columns are those of the destination, each with the source's column that it holds or the
 	// expression that makes it; null when every column goes under its own name.
 	Columns map[string]string `json:"columns"`
-	// Follows says that the destination's table is made and completed by the sink.
-	Follows bool `json:"follows"`
+
+	mapping transform.Target
 }
 
 // sinkTargets gives for each sink what it makes of a table.
 func sinkTargets(cfg *config.Config, t *change.Table) map[string][]sinkTarget {
 	all := map[string][]sinkTarget{}
 	for name, s := range cfg.Sinks {
-		for _, m := range s.Tables {
-			schema, table, err := change.ParseName(m.From)
+		for i := range s.Tables {
+			schema, table, err := change.ParseName(s.Tables[i].From)
 			if err == nil && schema == t.Schema && table == t.Name {
-				all[name] = append(all[name], targetOf(&s, &m))
+				all[name] = append(all[name], targetOf(&s.Tables[i], s.Shared(i)))
 			}
 		}
 	}
 	return all
 }
 
-func targetOf(s *config.Sink, m *sink.Table) sinkTarget {
-	return sinkTarget{Table: m.To, Deletes: string(m.Deletes.Policy), Columns: m.Columns.Sources(), Follows: s.CreateTables()}
+func targetOf(m *sink.Table, shared bool) sinkTarget {
+	t := sinkTarget{Table: m.To, Deletes: string(m.Deletes.Policy), Columns: m.Columns.Sources()}
+	if m.Where != nil {
+		t.Where = m.Where.Text
+	}
+	schema, name, _ := change.ParseName(m.To) // the configuration was validated
+	t.mapping = transform.Target{Schema: schema, Name: name, Columns: m.Columns, Where: m.Where, Shared: shared}
+	return t
 }
 
 // of gives the names that a source column has at the destination.
@@ -80,54 +88,54 @@ func foresee(cfg *config.Config, d *difference) []sinkStep {
 	return steps
 }
 
+// steps compares the destination's tables that the sink's mapping makes of the table before and after.
 func (t *sinkTarget) steps(d *difference) []sinkStep {
-	if d.after == nil {
+	switch {
+	case d.after == nil:
 		return []sinkStep{{What: "keeps its rows; nothing comes any more"}}
+	case d.moved():
+		return []sinkStep{{What: "gets nothing any more until tables.from of the sink says " + change.FormatName(d.after.Schema, d.after.Name)}}
 	}
+	after, err := t.mapping.Compile(d.after)
+	if err != nil {
+		return []sinkStep{{What: "stops: " + err.Error(), Held: true}}
+	}
+	before, err := t.mapping.Compile(d.before)
+	if err != nil {
+		return []sinkStep{{What: "cannot take the table as it is: " + err.Error(), Held: true}}
+	}
+	return t.compare(before.Table(), after.Table(), d)
+}
+
+func (t *sinkTarget) compare(before, after *change.Table, d *difference) []sinkStep {
 	var steps []sinkStep
-	if d.moved() {
-		steps = append(steps, sinkStep{What: "gets nothing any more until tables.from of the sink says " + change.FormatName(d.after.Schema, d.after.Name)})
-	}
-	for _, c := range d.columns {
-		if s := t.step(&c); s.What != "" {
-			steps = append(steps, s)
+	was, is := columnsByName(before), columnsByName(after)
+	for _, c := range after.Columns {
+		switch old := was[c.Name]; {
+		case old == nil:
+			steps = append(steps, sinkStep{What: "adds column " + c.Name + " " + c.Type.Name + d.emptyAfterRename(c.Name)})
+		case old.Type.Name != c.Type.Name:
+			steps = append(steps, sinkStep{What: "keeps the type of column " + c.Name + "; a value that it cannot take stops it: ALTER TABLE " + t.Table +
+				" ALTER COLUMN " + quoteIdent(c.Name) + " TYPE " + c.Type.Name})
 		}
 	}
-	if d.keyChanged() && len(d.after.Key) > 0 {
+	for _, c := range before.Columns {
+		if is[c.Name] == nil {
+			steps = append(steps, sinkStep{What: "keeps column " + c.Name + " and writes it no more"})
+		}
+	}
+	if key := keyNames(after); len(key) > 0 && !slices.Equal(keyNames(before), key) {
 		steps = append(steps, sinkStep{
-			What: fmt.Sprintf("finds rows by another key: without a unique index of %s on exactly (%s) it is held", t.Table, strings.Join(t.key(d.after), ", ")),
-			Held: true,
+			What: fmt.Sprintf("finds rows by another key: without a unique index of %s on exactly (%s) it is held", t.Table, strings.Join(key, ", ")), Held: true,
 		})
 	}
 	return steps
 }
 
-func (t *sinkTarget) key(after *change.Table) []string {
-	var names []string
-	for _, k := range keyNames(after) {
-		names = append(names, t.of(k)...)
+func columnsByName(t *change.Table) map[string]*change.Column {
+	all := map[string]*change.Column{}
+	for i := range t.Columns {
+		all[t.Columns[i].Name] = &t.Columns[i]
 	}
-	return names
-}
-
-// step says what becomes of one column.
-func (t *sinkTarget) step(c *columnChange) sinkStep {
-	names := strings.Join(t.of(c.name()), ", ")
-	switch {
-	case names == "":
-		return sinkStep{}
-	case c.Kind == columnAdded && t.Follows:
-		return sinkStep{What: "adds column " + c.Column + " " + c.Type}
-	case c.Kind == columnAdded:
-		return sinkStep{What: "is held until the table has a column " + c.Column + ": ALTER TABLE " + t.Table + " ADD COLUMN " + quoteIdent(c.Column) + " " + c.Type, Held: true}
-	case c.Kind == columnDropped && t.Columns == nil:
-		return sinkStep{What: "keeps column " + names + " and writes it no more"}
-	case c.Kind == columnDropped, c.Kind == columnRenamed && t.Columns != nil:
-		return sinkStep{What: "is held until columns of the sink no longer name " + c.name() + ", which " + names + " comes from", Held: true}
-	case c.Kind == columnRenamed && t.Follows:
-		return sinkStep{What: "keeps column " + c.Was + " and adds " + c.Column + " beside it, empty in the rows that are there until they are written again"}
-	case c.Kind == columnRenamed:
-		return sinkStep{What: "is held until the table has a column " + c.Column + ": ALTER TABLE " + t.Table + " RENAME COLUMN " + quoteIdent(c.Was) + " TO " + quoteIdent(c.Column), Held: true}
-	}
-	return sinkStep{What: "keeps the type of column " + names + "; a value that it cannot take stops it: ALTER TABLE " + t.Table + " ALTER COLUMN " + quoteIdent(names) + " TYPE " + c.Type}
+	return all
 }
