@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -183,4 +184,48 @@ func texts(t *testing.T, dsn, query string) []string {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// A mapping that does not fit its tables is refused with its place in the file before any row is applied.
+func TestMappingsRefused(t *testing.T) {
+	d := newDeployment(t, 15, []string{"public.people"}, nil)
+	d.exec("create table people (id int primary key, name text, stage text)", "insert into people values (1, 'Ann', 'won')")
+	execAt(t, d.destination, "create table there (id int primary key, flag boolean)")
+	d.start("capture")
+	text, err := os.ReadFile(d.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := 1 + strings.Count(strings.Split(string(text), "- {from: public.people")[0], "\n")
+	for keys, want := range map[string]string{
+		`where: stge == 'won'`:                                   "undeclared reference to 'stge' (did you mean 'stage'?) (table public.people has id, name, stage)\n  | stge == 'won'\n  | ^",
+		`where: stage > 3`:                                       "no matching overload for '_>_'",
+		`columns: {id: id, title: nam}`:                          "names column nam, which table public.people does not have",
+		`columns: {id: name, other: id + 1}`:                     "the key column id of public.people is not mapped as it is",
+		`to: public.there, columns: {id: id, flag: name == 'x'}`: "",
+		`to: public.there, columns: {id: id, flag: "timestamp('2026-01-01T00:00:00Z')"}`: `column "flag" is of type boolean there and cannot take what is written to it, of type timestamp with time zone`,
+	} {
+		t.Run(keys, func(t *testing.T) {
+			d.t = t
+			entry := "- {from: public.people, " + keys + ", deletes: hard}"
+			changed := strings.Replace(string(text), "- {from: public.people, deletes: hard, truncate: apply}", entry, 1)
+			if err := os.WriteFile(d.config, []byte(changed), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if want == "" {
+				p := d.start("sink")
+				d.caughtUp(30 * time.Second)
+				d.stop(p)
+				execAt(t, d.destination, "delete from sluice.progress")
+				return
+			}
+			out, status := d.command("sink")
+			if status == 0 || !strings.Contains(out, want) {
+				t.Errorf("exit %d, want %q in\n%s", status, want, out)
+			}
+			if place := fmt.Sprintf("sluice.yml:%d:", line); !strings.Contains(out, place) && !strings.Contains(want, "key column") {
+				t.Errorf("want %q in\n%s", place, out)
+			}
+		})
+	}
 }

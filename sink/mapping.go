@@ -94,7 +94,26 @@ func (m *mapper) Apply(ctx context.Context, b *Batch) error {
 	}
 	mapped := *b
 	mapped.Changes = m.out
-	return m.Sink.Apply(ctx, &mapped)
+	return m.locate(m.Sink.Apply(ctx, &mapped))
+}
+
+// locate adds to an error about a column where the configuration says what it is filled with.
+func (m *mapper) locate(err error) error {
+	var bad *ColumnError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	for _, paths := range m.versions {
+		for _, p := range paths {
+			if p.mapping == nil || p.mapping.Table() != bad.Table {
+				continue
+			}
+			if place := p.target.Columns.Place(bad.Column); place != nil {
+				return fmt.Errorf("%w\n%w", err, place)
+			}
+		}
+	}
+	return err
 }
 
 // reset takes back the rows of the batch before.
@@ -226,7 +245,7 @@ func (m *mapper) ask(ctx context.Context, p *path, c *change.Change, lacks *tran
 	}
 	if len(m.out) > 0 {
 		if err := m.Sink.Apply(ctx, &Batch{Changes: m.out, Open: true}); err != nil {
-			return out, false, err
+			return out, false, m.locate(err)
 		}
 		m.out = m.out[:0]
 	}

@@ -100,6 +100,16 @@ func (c Columns) Names() []string {
 	return out
 }
 
+// Place points at what a column is filled with; nil when Columns do not list it.
+func (c Columns) Place(name string) *ExpressionError {
+	for i := range c {
+		if c[i].Name == name {
+			return c[i].From.fault(1, 0, "fills column %s", name)
+		}
+	}
+	return nil
+}
+
 // Sources gives for each column the source column that it holds, or what else it is filled with as it is
 // written; nil for none.
 func (c Columns) Sources() map[string]string {
@@ -129,6 +139,9 @@ func (s *Source) UnmarshalYAML(n ast.Node) error {
 		*s = Source{Kind: SourceConstant, kind: constantNull, Expression: Expression{Text: "null"}}
 	default:
 		return s.readText(n)
+	}
+	if at := n.GetToken(); at.Position != nil {
+		s.Line, s.Expression.Column = at.Position.Line, at.Position.Column
 	}
 	return nil
 }

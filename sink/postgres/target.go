@@ -126,6 +126,9 @@ func (s *Sink) adopt(ctx context.Context, t *target, have relation) error {
 			return refuse("leave it out with columns of the table, or make it an ordinary column", "column %s is generated there", t.cols[i].quoted)
 		}
 		t.cols[i].typ, t.cols[i].full = c.typ, c.full
+		if err := assignable(t, &t.cols[i]); err != nil {
+			return err
+		}
 		if t.cols[i].changes = narrow(c, t.table.Columns[t.cols[i].source].Type); t.cols[i].changes != nil {
 			t.narrow = append(t.narrow, i)
 		}
