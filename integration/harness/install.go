@@ -23,7 +23,7 @@ func Install(ctx context.Context) (dir string, err error) {
 			return "", err
 		}
 	}
-	_, err = kafkaLibs(ctx, cache)
+	_, err = javaPath(ctx, cache)
 	return cache.Dir, err
 }
 

@@ -25,16 +25,15 @@ func JavaCommand(ctx context.Context, t T, file string, args ...string) *exec.Cm
 	if _, err := exec.LookPath("javac"); err != nil {
 		mustProgram(t, errNoCompiler)
 	}
-	path, err := javaPath(ctx)
+	cache, err := Cache()
+	must(t, "find the cache", err)
+	path, err := javaPath(ctx, cache)
 	must(t, "find the jars of a Kafka client", err)
 	return exec.CommandContext(ctx, "java", append([]string{"-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", path, file}, args...)...)
 }
 
-func javaPath(ctx context.Context) (string, error) {
-	cache, err := Cache()
-	if err != nil {
-		return "", err
-	}
+// javaPath gives the class path, downloading what is missing.
+func javaPath(ctx context.Context, cache *maven.Cache) (string, error) {
 	libs, err := kafkaLibs(ctx, cache)
 	if err != nil {
 		return "", err
