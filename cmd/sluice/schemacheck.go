@@ -50,7 +50,7 @@ func (c *schemaCheckCmd) Run(a *app) error {
 	if err != nil {
 		return asUsage(err)
 	}
-	v, after := judge(cfg, c.Statement, r)
+	v, after := foretell(cfg, c.Statement, r)
 	if len(after) > 0 {
 		if err := a.withRegistry(ctx, cfg, func(client *registry.Client) error { return v.ask(ctx, client, cfg, r, after) }); err != nil {
 			return err
@@ -66,9 +66,9 @@ func (c *schemaCheckCmd) Run(a *app) error {
 	return nil
 }
 
-// judge says all but the registry's part, and which schemas are to be shown to it. A transform that
+// foretell says all but the registry's part, and which schemas are to be shown to it. A transform that
 // cannot be done any more is the end of it.
-func judge(cfg *config.Config, statement string, r *capture.Rehearsal) (*ddlVerdict, []subject) {
+func foretell(cfg *config.Config, statement string, r *capture.Rehearsal) (*ddlVerdict, []subject) {
 	t := r.Before.Table
 	v := &ddlVerdict{
 		Statement: statement, Table: change.FormatName(t.Schema, t.Name),
