@@ -186,6 +186,21 @@ func texts(t *testing.T, dsn, query string) []string {
 	return out
 }
 
+// check says of a condition what it needs that the log may not hold.
+func TestCheckWarnsOfUnsentValues(t *testing.T) {
+	d := newDeployment(t, 15, []string{"public.people"}, func(text string) string {
+		return strings.Replace(text, "deletes: hard", "where: stage == 'won', deletes: hard", 1)
+	})
+	d.exec("create table people (id int primary key, name text, stage text, n int)")
+	if out, status := d.command("check"); status != 0 || !strings.Contains(out, "values of name, stage over about 2 kB") || !strings.Contains(out, "ALTER TABLE public.people REPLICA IDENTITY FULL") {
+		t.Errorf("exit %d with\n%s", status, out)
+	}
+	d.exec("alter table people replica identity full")
+	if out, status := d.command("check"); status != 0 || strings.Contains(out, "2 kB") {
+		t.Errorf("exit %d with\n%s", status, out)
+	}
+}
+
 // A mapping that does not fit its tables is refused with its place in the file before any row is applied.
 func TestMappingsRefused(t *testing.T) {
 	d := newDeployment(t, 15, []string{"public.people"}, nil)
@@ -213,11 +228,17 @@ func TestMappingsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			if want == "" {
+				if out, status := d.command("check"); status != 0 {
+					t.Errorf("check: exit %d with\n%s", status, out)
+				}
 				p := d.start("sink")
 				d.caughtUp(30 * time.Second)
 				d.stop(p)
 				execAt(t, d.destination, "delete from sluice.progress")
 				return
+			}
+			if out, status := d.command("check"); !strings.Contains(keys, "there") && (status != 3 || !strings.Contains(out, want[:20])) {
+				t.Errorf("check: exit %d, want 3 and %q in\n%s", status, want[:20], out)
 			}
 			out, status := d.command("sink")
 			if status == 0 || !strings.Contains(out, want) {

@@ -66,6 +66,15 @@ func newRoute(t *Table, shared bool) (*route, error) {
 	return &route{target: target, deletes: t.Deletes.Policy}, err
 }
 
+// Mapping compiles what entry i of Tables does to a version of its source table; nil when that is nothing.
+func (c *Config) Mapping(i int, source *change.Table) (*transform.Mapping, error) {
+	r, err := newRoute(&c.Tables[i], c.Shared(i))
+	if err != nil || r.plain(source) {
+		return nil, err
+	}
+	return r.target.Compile(source)
+}
+
 // identity tells whether nothing is to be done.
 func (r *route) identity(t *Table) bool {
 	return len(t.Columns) == 0 && t.Where == nil && t.source() == t.destination()

@@ -65,6 +65,9 @@ func (m *Mapping) mapKey() error {
 	return nil
 }
 
+// Source is the old shape.
+func (m *Mapping) Source() *change.Table { return m.from }
+
 // Table is the new shape.
 func (m *Mapping) Table() *change.Table { return m.to }
 
