@@ -72,6 +72,9 @@ func TestExitCodes(t *testing.T) {
 		"no such command":       {[]string{"bogus"}, exitUsage, "bogus"},
 		"no such flag":          {[]string{"status", "--bogus"}, exitUsage, "--bogus"},
 		"missing argument":      {[]string{"tail"}, exitUsage, "<topic>"},
+		"half a command":        {[]string{"schema"}, exitUsage, "check-ddl"},
+		"no table's name":       {[]string{"schema", "show", "customers", "-c", good}, exitUsage, "the schema is missing"},
+		"not a statement":       {[]string{"schema", "check-ddl", "TRUNCATE a", "-c", good}, exitUsage, "only ALTER TABLE"},
 		"bad value of a flag":   {[]string{"tail", "x", "--from", "middle"}, exitUsage, "--from"},
 		"no such file":          {[]string{"-c", "/nonexistent.yml", "config"}, exitUsage, "/nonexistent.yml"},
 		"bad configuration":     {[]string{"run", "-c", bad}, exitUsage, "sinks.a.type"},
@@ -106,7 +109,7 @@ func TestHelpListsCommands(t *testing.T) {
 			listed = append(listed, strings.Fields(line)[0])
 		}
 	}
-	if got, want := strings.Join(listed, " "), "demo check run capture sink status tail teardown config version"; got != want {
+	if got, want := strings.Join(listed, " "), "demo check run capture sink status tail schema teardown config version"; got != want {
 		t.Errorf("the help lists %s, want %s", got, want)
 	}
 }
