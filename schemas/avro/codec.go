@@ -14,7 +14,7 @@ var errSpecial = errors.New("the value is one that the column's Avro type cannot
 
 var errBinary = errors.New("the value came in binary form and only the text form of its type is known: read the table in text format")
 
-var errEncoding = errors.New("the text is not UTF-8, as Avro's strings are; a database of encoding SQL_ASCII does not watch over that: correct the value at the source, or keep such bytes in a bytea column")
+var errEncoding = errors.New("the text is not UTF-8, as Avro's strings are; a database of encoding SQL_ASCII does not watch over that: keep such bytes in a bytea column, correct the value, and start over with a new slot (sluice teardown), since the log keeps the value that it has")
 
 var errForm = errors.New("the bytes are not a value of the column's type")
 
