@@ -82,6 +82,28 @@ func TestRehearse(t *testing.T) {
 	})
 }
 
+// Names that must be quoted, partitions, and an index that is no constraint.
+func TestRehearseOddTables(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE SCHEMA "Odd ""S"; CREATE TYPE "Odd ""S".mood AS ENUM ('ok');
+			CREATE TABLE "Odd ""S"."my.t" ("Id no" int, at date NOT NULL, m "Odd ""S".mood, PRIMARY KEY ("Id no", at)) PARTITION BY RANGE (at);
+			CREATE TABLE "Odd ""S".first PARTITION OF "Odd ""S"."my.t" DEFAULT;
+			CREATE UNIQUE INDEX "by ""at" ON "Odd ""S"."my.t" (at, "Id no") WHERE "Id no" > 0`)
+		cfg.Tables = []string{`"Odd ""S".*`}
+		got, err := Rehearse(t.Context(), cfg, `ALTER TABLE "Odd ""S"."my.t" ADD "new one" text[], RENAME "Id no" TO id`)
+		if err == nil {
+			t.Errorf("two statements in one give %+v", got)
+		}
+		got, err = Rehearse(t.Context(), cfg, `ALTER TABLE IF EXISTS ONLY "Odd ""S"."my.t" ADD "new one" text[], ALTER at SET DEFAULT now()`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, want := shapeText(got.After), `Odd "S.my.t d Id no:integer at:date m:"Odd ""S".mood new one:text[] key[0 1]`; s != want {
+			t.Errorf("the shape is %s, want %s", s, want)
+		}
+	})
+}
+
 func TestRehearseRefuses(t *testing.T) {
 	onEach(t, func(t *testing.T, cfg Config, d *db) {
 		d.run(`CREATE TABLE a (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED); CREATE SCHEMA s; CREATE TABLE s.a (id int PRIMARY KEY); CREATE TABLE s.b (id int PRIMARY KEY)`)
