@@ -87,6 +87,9 @@ func foretell(cfg *config.Config, statement string, r *capture.Rehearsal) (*ddlV
 		if s.Held {
 			v.Problems = append(v.Problems, "sink "+s.Sink+" "+s.What)
 		}
+		if s.Reread {
+			v.Reread = append(v.Reread, "sink "+s.Sink+" "+s.What)
+		}
 	}
 	return v, after
 }

@@ -50,11 +50,11 @@ func (d *difference) renamedKey() []string {
 	return names
 }
 
-// emptyAfterRename says what a sink, which knows names only, makes of a new name.
-func (d *difference) emptyAfterRename(name string) string {
+// renamed gives the earlier name of a column that had another; empty when it had none.
+func (d *difference) renamed(name string) string {
 	for _, c := range d.columns {
 		if c.Kind == columnRenamed && c.Column == name {
-			return ", which is " + c.Was + " renamed: it is empty in the rows that are there until they are written again"
+			return c.Was
 		}
 	}
 	return ""

@@ -70,6 +70,8 @@ type sinkStep struct {
 	What  string `json:"what"`
 	// Held says that the sink waits there for a person.
 	Held bool `json:"held"`
+	// Reread says that its rows lack values until the source's are read again.
+	Reread bool `json:"reread"`
 }
 
 // foresee gives the steps of every sink that has the table.
@@ -113,7 +115,12 @@ func (t *sinkTarget) compare(before, after *change.Table, d *difference) []sinkS
 	for _, c := range after.Columns {
 		switch old := was[c.Name]; {
 		case old == nil:
-			steps = append(steps, sinkStep{What: "adds column " + c.Name + " " + c.Type.Name + d.emptyAfterRename(c.Name)})
+			s := sinkStep{What: "adds column " + c.Name + " " + c.Type.Name}
+			if was := d.renamed(c.Name); was != "" {
+				s.What += " and does not know that it is " + was + " renamed: it is empty in the rows that are there"
+				s.Reread = true
+			}
+			steps = append(steps, s)
 		case old.Type.Name != c.Type.Name:
 			steps = append(steps, sinkStep{What: "keeps the type of column " + c.Name + "; a value that it cannot take stops it: ALTER TABLE " + t.Table +
 				" ALTER COLUMN " + quoteIdent(c.Name) + " TYPE " + c.Type.Name})
