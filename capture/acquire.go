@@ -14,6 +14,7 @@ import (
 
 	"github.com/sluicecdc/sluice/capture/snapshot"
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // standbyWait is how often a standby asks for the slot.
@@ -29,7 +30,7 @@ func (c *Capture) acquire(ctx context.Context) (*lease, error) {
 		if err == nil || !errors.Is(err, errTaken) && sqlState(err) != stateInUse {
 			return le, err
 		}
-		if err := wait(ctx, standbyWait); err != nil {
+		if err := retry.Wait(ctx, standbyWait); err != nil {
 			return nil, err
 		}
 	}

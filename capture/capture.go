@@ -19,6 +19,7 @@ import (
 
 	"github.com/sluicecdc/sluice/capture/snapshot"
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // Capture reads one source.
@@ -136,7 +137,7 @@ func (c *Capture) add(ctx context.Context, r *relation) error {
 
 // sessions runs one after the other until one ends for good.
 func (c *Capture) sessions(ctx context.Context) error {
-	var b backoff
+	b := waits()
 	var told time.Time
 	for {
 		begun := time.Now()
@@ -155,7 +156,7 @@ func (c *Capture) sessions(ctx context.Context) error {
 			return err
 		}
 		if time.Since(begun) > lastWait {
-			b = backoff{}
+			b.Reset()
 		}
 		c.metrics.reconnects.Inc()
 		if c.setState(StateConnecting) || time.Since(told) > tellEvery {
@@ -163,7 +164,7 @@ func (c *Capture) sessions(ctx context.Context) error {
 			c.log.Warn("the connection to the source is lost, trying again; PostgreSQL keeps the log, nothing is lost",
 				"server", c.source.where, "error", err)
 		}
-		if err := wait(ctx, b.next()); err != nil {
+		if err := retry.Wait(ctx, b.Next()); err != nil {
 			return err
 		}
 	}
@@ -175,7 +176,7 @@ const tellEvery = 30 * time.Second
 // retry tries until f succeeds, fails for good, or ctx ends. The first failure is told at once, later
 // ones every tellEvery.
 func (c *Capture) retry(ctx context.Context, f func() error) error {
-	var b backoff
+	b := waits()
 	var told time.Time
 	for {
 		err := f()
@@ -186,7 +187,7 @@ func (c *Capture) retry(ctx context.Context, f func() error) error {
 			told = time.Now()
 			c.log.Warn("the source cannot be reached, trying again", "error", err)
 		}
-		if err := wait(ctx, b.next()); err != nil {
+		if err := retry.Wait(ctx, b.Next()); err != nil {
 			return err
 		}
 	}

@@ -1,13 +1,13 @@
 package capture
 
 import (
-	"context"
 	"errors"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // errClosedByServer is the end of the connection from the other side.
@@ -63,29 +63,8 @@ func temporary(err error) bool {
 	return false
 }
 
-// The waits between two tries: they double from the first to the last, with a quarter of jitter.
-const (
-	firstWait = 200 * time.Millisecond
-	lastWait  = 3 * time.Second
-)
+// lastWait is the longest pause between two tries to reach the source.
+const lastWait = 3 * time.Second
 
-// backoff counts waits.
-type backoff struct{ tries int }
-
-func (b *backoff) next() time.Duration {
-	d := min(lastWait, firstWait<<min(b.tries, 16))
-	b.tries++
-	return d - time.Duration(rand.Int64N(int64(d)/4))
-}
-
-// wait returns after d, or with the error of a context that ended before.
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
+// waits are the pauses between them.
+func waits() retry.Backoff { return retry.Backoff{First: 200 * time.Millisecond, Most: lastWait} }

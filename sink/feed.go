@@ -45,7 +45,7 @@ func describe(b *Batch) string {
 func (r *Runner) applied(b *Batch, offsets *offsetCommitter) {
 	now := time.Now()
 	r.metrics.apply(b, now)
-	r.backoff.reset()
+	r.backoff.Reset()
 	if b.Open {
 		return
 	}

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 const (
@@ -61,7 +63,7 @@ func (o *offsetCommitter) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if !sleep(ctx, offsetInterval) {
+		if retry.Wait(ctx, offsetInterval) != nil {
 			return
 		}
 	}

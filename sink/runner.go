@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 const (
@@ -14,6 +16,12 @@ const (
 	// DefaultDrainTimeout bounds the batch under way when Run is asked to stop.
 	DefaultDrainTimeout = 30 * time.Second
 )
+
+// waits are the pauses between attempts: the first is about the time of a short lock, the longest what an operator
+// who has repaired the destination is willing to wait for.
+func waits() retry.Backoff {
+	return retry.Backoff{First: 100 * time.Millisecond, Most: 15 * time.Second}
+}
 
 // Consumer gives whole groups in commit order. One goroutine uses it.
 type Consumer interface {
@@ -51,7 +59,7 @@ type Runner struct {
 	log     *slog.Logger
 	status  board
 	metrics *sinkMetrics
-	backoff backoff
+	backoff retry.Backoff
 	// failed is when the failure that is being recovered from happened; zero when all is well.
 	failed time.Time
 	closed bool // dest is
@@ -63,7 +71,7 @@ func New(cfg Config, dest Sink, deps Deps) *Runner {
 	if deps.DrainTimeout == 0 {
 		deps.DrainTimeout = DefaultDrainTimeout
 	}
-	r := &Runner{cfg: cfg, dest: dest, deps: deps, log: deps.Log.With("sink", cfg.Name)}
+	r := &Runner{backoff: waits(), cfg: cfg, dest: dest, deps: deps, log: deps.Log.With("sink", cfg.Name)}
 	r.metrics = newSinkMetrics(deps.Metrics, &cfg)
 	r.status.init()
 	deps.Metrics.lag.watch(cfg.Name, func() float64 { return r.Status().LagSeconds })
@@ -92,7 +100,7 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 			return nil
 		case errors.Is(err, ErrFenced):
 			r.log.Warn("another process has taken the sink over: standing by")
-			sleep(ctx, leaseCheck)
+			_ = retry.Wait(ctx, leaseCheck) // the loop looks at ctx
 		case Retryable(err):
 			r.retry(ctx, err)
 		default:
@@ -156,8 +164,8 @@ func (r *Runner) resume(ctx context.Context) (Checkpoint, error) {
 			r.status.set(StateStandby, ErrLeased.Error())
 			standby = true
 		}
-		if !sleep(ctx, leaseCheck) {
-			return from, ctx.Err()
+		if err := retry.Wait(ctx, leaseCheck); err != nil {
+			return from, err
 		}
 	}
 }
@@ -167,11 +175,11 @@ func (r *Runner) retry(ctx context.Context, err error) {
 	if r.failed.IsZero() {
 		r.failed = time.Now()
 	}
-	wait := r.backoff.next()
+	wait := r.backoff.Next()
 	r.metrics.retries.Inc()
 	r.status.set(StateStopped, "trying again after: "+err.Error())
 	r.log.Warn("sink will try again from its checkpoint", "error", err, "wait", wait)
-	sleep(ctx, wait)
+	_ = retry.Wait(ctx, wait) // the caller looks at ctx
 }
 
 // hold keeps the process answering while a person decides. The lease goes back, with what is open:
@@ -188,16 +196,4 @@ func (r *Runner) hold(ctx context.Context, held *HeldError) {
 func (r *Runner) explain(err error) error {
 	at := r.status.get()
 	return fmt.Errorf("sink %s stopped, its destination holds everything up to commit %s and nothing was skipped: %w", r.cfg.Name, at.AppliedLSN, err)
-}
-
-// sleep waits; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

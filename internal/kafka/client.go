@@ -8,6 +8,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // Client is one connection pool to a cluster. It may be used by any number of goroutines.
@@ -54,7 +56,7 @@ const (
 )
 
 func (c *Client) awaitCluster(ctx context.Context) error {
-	pause := backoff{first: 200 * time.Millisecond, most: 5 * time.Second}
+	pause := retry.Backoff{First: 200 * time.Millisecond, Most: 5 * time.Second}
 	suspect, since := 0, time.Now()
 	var last error
 	for {
@@ -73,10 +75,10 @@ func (c *Client) awaitCluster(ctx context.Context) error {
 		if !Retriable(err) || suspect >= suspicions && time.Since(since) > suspicionsOver {
 			return fmt.Errorf("cannot reach Kafka: %w", err)
 		}
-		if pause.count%5 == 0 {
+		if pause.Tries()%5 == 0 {
 			c.log.Warn("cannot reach Kafka, trying again", "error", err)
 		}
-		if pause.wait(ctx) != nil {
+		if retry.Wait(ctx, pause.Next()) != nil {
 			return fmt.Errorf("cannot reach Kafka: %w", err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"sync"
 	"time"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // ProducerConfig bounds a producer.
@@ -37,17 +39,17 @@ type Producer struct {
 	stale   chan struct{} // wakes the refresher
 	fencing sync.Mutex    // one transaction at a time
 
-	mu       sync.Mutex
-	changed  sync.Cond // budget was given back, or the producer ended
-	waiting  int       // goroutines in changed.Wait
-	buffers  buffers
-	used     int // bytes of the buffers that hold unacknowledged records
-	parts    []*Partition
-	byTopic  map[string][]*Partition
-	links    map[int32]*link
-	attempts int // refreshes since the last acknowledgement
-	warned   time.Time
-	err      error
+	mu      sync.Mutex
+	changed sync.Cond // budget was given back, or the producer ended
+	waiting int       // goroutines in changed.Wait
+	buffers buffers
+	used    int // bytes of the buffers that hold unacknowledged records
+	parts   []*Partition
+	byTopic map[string][]*Partition
+	links   map[int32]*link
+	pauses  retry.Backoff // between refreshes, since the last acknowledgement
+	warned  time.Time
+	err     error
 }
 
 // NewProducer gets a producer id under the transactional id, which fences every earlier owner.

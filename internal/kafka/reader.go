@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // ReaderConfig says where each partition is read from; -2 is its first record, -1 its end.
@@ -104,7 +106,7 @@ func (r *Reader) askLeaders() {
 // assign asks who leads the partitions, at the start and whenever a fetch failed, and gives each to
 // the loop of its broker. All retries of the reader are paced here.
 func (r *Reader) assign() {
-	pause := backoff{first: 20 * time.Millisecond, most: time.Second}
+	pause := retry.Backoff{First: 20 * time.Millisecond, Most: time.Second}
 	var last, warned time.Time
 	for {
 		select {
@@ -112,9 +114,9 @@ func (r *Reader) assign() {
 		case <-r.ctx.Done():
 			return
 		}
-		if time.Since(last) > 2*pause.most {
-			pause.count = 0
-		} else if pause.wait(r.ctx) != nil {
+		if time.Since(last) > 2*pause.Most {
+			pause.Reset()
+		} else if retry.Wait(r.ctx, pause.Next()) != nil {
 			return
 		}
 		last = time.Now()

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // askLeaders wakes the refresher.
@@ -48,15 +50,13 @@ func (p *Producer) topics() []string {
 // pace waits before a refresh that follows another closely, or without an acknowledgement between them.
 func (p *Producer) pace(since time.Duration) error {
 	p.mu.Lock()
-	n := p.attempts
-	p.attempts++
+	first := p.pauses.Tries() == 0
+	pause := p.pauses.Next()
 	p.mu.Unlock()
-	if n == 0 && since > time.Second {
+	if first && since > time.Second {
 		return nil
 	}
-	n = max(n, 1)
-	pause := backoff{first: 20 * time.Millisecond, most: time.Second, count: n - 1}
-	return pause.wait(p.ctx)
+	return retry.Wait(p.ctx, pause)
 }
 
 // goneAfter is how long a topic may be unknown before it counts as deleted: brokers that start forget

@@ -87,7 +87,7 @@ func (p *Producer) settleItem(it *item, now time.Time) {
 		b := to.acknowledge(now)
 		p.c.meter.produced(int(b.count), len(b.buf))
 		p.drop(b)
-		p.attempts = 0
+		p.pauses.Reset()
 	}
 	to.returned()
 }

@@ -3,8 +3,9 @@ package registry
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // operation says what is tried, for errors and logs.
@@ -22,20 +23,9 @@ const (
 	lossApply   = "Records with this schema cannot be read: they stay in Kafka and are not applied"
 )
 
-// backoff spaces the tries: from min, doubled up to max, each shortened by up to half at random so
-// that the clients of a registry that comes back do not all come at once.
-type backoff struct{ min, max time.Duration }
-
-// A registry that restarts is back in seconds: 10 s is the longest that we are late for it.
-var defaultBackoff = backoff{min: 100 * time.Millisecond, max: 10 * time.Second}
-
-func (b backoff) wait(try int) time.Duration {
-	d := b.max
-	if try < 16 {
-		d = min(b.max, b.min<<try)
-	}
-	return d/2 + rand.N(d/2+1)
-}
+// defaultBackoff spaces the tries. A registry that restarts is back in seconds: 10 s is the longest
+// that we are late for it.
+var defaultBackoff = retry.Backoff{First: 100 * time.Millisecond, Most: 10 * time.Second}
 
 // silence is how long an answer may take before the log names the registry: a server that drops our
 // packets must not look like one that works.
@@ -44,7 +34,8 @@ const silence = 4 * time.Second
 // call runs try until it succeeds, gives an answer that stays, or ctx ends.
 func (c *Client) call(ctx context.Context, op operation, try func(context.Context) error) error {
 	var last error // why the registry does not answer, which is more than that time is up
-	for n := 0; ; n++ {
+	pauses := c.retry
+	for {
 		err := c.attempt(ctx, try)
 		if err == nil {
 			c.outage.end()
@@ -59,7 +50,7 @@ func (c *Client) call(ctx context.Context, op operation, try func(context.Contex
 		}
 		last = err
 		c.outage.begin(err)
-		if !sleep(ctx, c.retry.wait(n)) {
+		if retry.Wait(ctx, pauses.Next()) != nil {
 			return c.gaveUp(ctx, op, err)
 		}
 	}
@@ -76,16 +67,4 @@ func (c *Client) attempt(ctx context.Context, try func(context.Context) error) e
 func (c *Client) gaveUp(ctx context.Context, op operation, err error) error {
 	target := (&Error{Subject: op.subject, ID: op.id}).target()
 	return fmt.Errorf("%s%s at %s: %s: %w. Start it, or correct schemas.registry", op.verb, target, c.url, clip(cause(err)), ctx.Err())
-}
-
-// sleep waits for d; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/sr"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // Client registers and looks up schemas, with answers cached for good (ids never change). It may be
@@ -21,7 +23,7 @@ type Client struct {
 	api    *sr.Client
 	http   *http.Client
 	outage *outage
-	retry  backoff
+	retry  retry.Backoff // as a call begins with
 
 	mu    sync.Mutex
 	texts map[int]string    // schema text by id

@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
+	"github.com/sluicecdc/sluice/internal/retry"
 	"github.com/sluicecdc/sluice/schemas/registry/embedded"
 )
 
@@ -44,7 +45,7 @@ func clientOf(t *testing.T, cfg Config, log *slog.Logger) *Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	c.retry = backoff{min: time.Millisecond, max: 5 * time.Millisecond}
+	c.retry = retry.Backoff{First: time.Millisecond, Most: 5 * time.Millisecond}
 	return c
 }
 
@@ -334,13 +335,5 @@ func TestOldRegistryIsAskedAboutTheLatest(t *testing.T) {
 	ok, why, err := c.Compatible(context.Background(), "s", v1)
 	if ok || fmt.Sprint(why) != "[no]" || err != nil {
 		t.Errorf("%v %v %v", ok, why, err)
-	}
-}
-
-func TestBackoffIsBounded(t *testing.T) {
-	for try := range 100 {
-		if d := defaultBackoff.wait(try); d < defaultBackoff.min/2 || d > defaultBackoff.max {
-			t.Errorf("try %d waits %v", try, d)
-		}
 	}
 }
