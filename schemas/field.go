@@ -22,6 +22,7 @@ type schema struct {
 	Schema      string  `json:"sluice.schema,omitempty"`
 	Table       string  `json:"sluice.table,omitempty"`
 	Identity    string  `json:"sluice.identity,omitempty"`
+	OID         uint32  `json:"sluice.oid,omitempty"`
 }
 
 type field struct {
@@ -31,6 +32,8 @@ type field struct {
 	Column  string          `json:"sluice.name,omitempty"`
 	PgType  string          `json:"sluice.type,omitempty"`
 	Kind    string          `json:"sluice.kind,omitempty"`
+	Attnum  int16           `json:"sluice.attnum,omitempty"`
+	Missing *string         `json:"sluice.missing,omitempty"`
 }
 
 // kindText is the value of sluice.kind that marks plain text of a type that is not built in.

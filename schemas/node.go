@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ type Node struct {
 	Props    map[string]string
 }
 
-// Field is a field of a record, with its properties that are strings.
+// Field is a field of a record, with its properties that are strings or numbers.
 type Field struct {
 	Name  string
 	Type  *Node
@@ -168,8 +169,11 @@ func fullName(name, space string) string {
 func properties(v map[string]any) map[string]string {
 	props := map[string]string{}
 	for k, p := range v {
-		if s, isText := p.(string); isText {
-			props[k] = s
+		switch p := p.(type) {
+		case string:
+			props[k] = p
+		case float64:
+			props[k] = strconv.FormatFloat(p, 'f', -1, 64)
 		}
 	}
 	return props

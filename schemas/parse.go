@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
-// ParseTable reads a table back from its schemas. What they do not hold stays zero: the table's
-// OID, and the OIDs of types that are not built in. A schema of another writer gives a table too,
+// ParseTable reads a table back from its schemas. What they do not hold stays zero: the OIDs of types
+// that are not built in. A schema of another writer gives a table too,
 // with the nearest type for each field; without an envelope it is an error.
 func ParseTable(p Pair) (*change.Table, error) {
 	value, err := Parse(p.Value)
@@ -24,8 +25,9 @@ func ParseTable(p Pair) (*change.Table, error) {
 	if id := value.Props["sluice.identity"]; len(id) == 1 {
 		t.Identity = change.Identity(id[0])
 	}
+	t.OID = uint32(number(value.Props, "sluice.oid", 32))
 	for _, f := range rows.Fields {
-		t.Columns = append(t.Columns, change.Column{Name: columnName(&f), Type: columnType(&f)})
+		t.Columns = append(t.Columns, column(&f))
 	}
 	if p.Key == "" {
 		return t, nil
@@ -75,6 +77,23 @@ func parseKey(t *change.Table, schema string) error {
 
 func columnIndex(t *change.Table, name string) int {
 	return slices.IndexFunc(t.Columns, func(c change.Column) bool { return c.Name == name })
+}
+
+func column(f *Field) change.Column {
+	c := change.Column{Name: columnName(f), Type: columnType(f), Attnum: int16(number(f.Props, "sluice.attnum", 15))}
+	if missing, has := f.Props["sluice.missing"]; has {
+		c.Missing = &missing
+	}
+	return c
+}
+
+// number gives a property that is a whole number of up to bits bits; 0 when it is absent or another.
+func number(props map[string]string, key string, bits int) uint64 {
+	n, err := strconv.ParseUint(props[key], 10, bits)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func columnName(f *Field) string {

@@ -43,6 +43,8 @@ func envelope(topic string, t *change.Table, names []string) schema {
 	columns := make([]field, len(t.Columns))
 	for i := range t.Columns {
 		columns[i] = columnField(names[i], &t.Columns[i], !t.IsKey(i))
+		// Not in the key's schema: its id is part of a key's bytes, which decide the partition.
+		columns[i].Attnum, columns[i].Missing = t.Columns[i].Attnum, t.Columns[i].Missing
 	}
 	e := record("Envelope", topic, []field{
 		optional("before", schema{Type: "record", Name: "Value", Fields: columns}),
@@ -56,7 +58,7 @@ func envelope(topic string, t *change.Table, names []string) schema {
 		optional("unchanged", schema{Type: "array", Items: "string"}),
 		optional("special", schema{Type: "map", Values: "string"}),
 	})
-	e.Schema, e.Table, e.Identity = t.Schema, t.Name, string(rune(t.Identity))
+	e.Schema, e.Table, e.Identity, e.OID = t.Schema, t.Name, string(rune(t.Identity)), t.OID
 	return e
 }
 

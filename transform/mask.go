@@ -90,11 +90,20 @@ func mask(t *change.Table, cells []cell, masks map[string]Mask, salt string) err
 		}
 		for k := range cells {
 			if cells[k].plain && cells[k].source == i {
-				cells[k].mask, cells[k].column.Type = masks[name].function(salt), textType
+				cells[k].hide(masks[name].function(salt))
 			}
 		}
 	}
 	return nil
+}
+
+// hide masks a cell, and what rows older than its column have.
+func (c *cell) hide(mask func(v []byte) string) {
+	c.mask, c.column.Type = mask, textType
+	if c.column.Missing != nil {
+		hidden := mask([]byte(*c.column.Missing))
+		c.column.Missing = &hidden
+	}
 }
 
 func (m Mask) function(salt string) func(v []byte) string {

@@ -42,7 +42,9 @@ func projectOne(t *change.Table, c Column) (cell, error) {
 		fault := c.From.fault(1, 0, "%v", err)
 		return cell{}, fault
 	}
-	return cell{column: change.Column{Name: c.Name, Type: t.Columns[i].Type}, plain: true, source: i}, nil
+	column := t.Columns[i]
+	column.Name = c.Name
+	return cell{column: column, plain: true, source: i}, nil
 }
 
 // find gives the index of a column.

@@ -29,6 +29,12 @@ type Table struct {
 type Column struct {
 	Name string
 	Type Type
+	// Attnum is pg_attribute.attnum, which a column keeps through renames; 0 when it is not known.
+	// Between two versions of a table of one OID, columns of equal number are the same column.
+	Attnum int16
+	// Missing is the text of the value that rows older than the column have without having been
+	// written (pg_attribute.attmissingval); nil for NULL.
+	Missing *string
 }
 
 // IsKey tells whether column i is part of the record key.
