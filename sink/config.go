@@ -104,6 +104,9 @@ func (c *Config) validateTables() error {
 		if err := c.Tables[i].validate(path); err != nil {
 			return err
 		}
+		if c.archivesInto(&c.Tables[i]) {
+			return fmt.Errorf("%s.deletes.archive: %s is the destination of a table: rows need another one to move to", path, c.Tables[i].Deletes.Archive)
+		}
 		for k := range c.Tables[:i] {
 			if err := c.Tables[i].beside(&c.Tables[k], path, k); err != nil {
 				return err
@@ -111,6 +114,13 @@ func (c *Config) validateTables() error {
 		}
 	}
 	return nil
+}
+
+// archivesInto tells whether a table's archive is a destination.
+func (c *Config) archivesInto(t *Table) bool {
+	return t.Deletes.Policy == DeleteArchive && slices.ContainsFunc(c.Tables, func(other Table) bool {
+		return other.destination() == canonical(t.Deletes.Archive)
+	})
 }
 
 // beside checks an entry against an earlier one with the same destination.

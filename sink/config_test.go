@@ -84,6 +84,7 @@ func TestConfigRefuses(t *testing.T) {
 		{table("deletes: gone"), `not "gone"`},
 		{table("deletes: soft"), "soft needs the columns"},
 		{table("deletes: archive"), "archive needs the table"},
+		{table("deletes: {archive: PUBLIC.a}"), "is the destination of a table"},
 		{table("deletes: {archive: history}"), "tables[0].deletes.archive:"},
 		{table("deletes: {soft: {}}"), "deletes.soft: missing"},
 		{table("deletes: {hard: 1}"), "deletes is hard"},

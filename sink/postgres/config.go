@@ -29,6 +29,7 @@ func (o *Options) add(t Table) {
 	for i := range o.Tables {
 		if have := &o.Tables[i]; have.to() == t.to() {
 			have.From += ", " + t.From
+			have.Shared = true
 			have.Filtered = have.Filtered || t.Filtered
 			for _, c := range t.Columns {
 				if !slices.Contains(have.Columns, c) {

@@ -86,7 +86,7 @@ func (s *Sink) complete(ctx context.Context, t *target, have relation) (relation
 		return have, nil
 	}
 	alter := "ALTER TABLE " + t.name + " " + strings.Join(lacking, ", ")
-	if !s.o.Evolve || t.opt.Columns != nil {
+	if !s.o.Evolve || t.opt.Columns != nil && !t.opt.Shared {
 		return have, refuse("run: "+alter, "it lacks %d of the columns that are written to it", len(lacking))
 	}
 	s.log.Info("adding columns", "table", t.name, "sql", alter)

@@ -141,6 +141,15 @@ func (t *target) markOneSQL() string {
 	return "UPDATE " + t.name + " AS d SET " + t.softSet(len(t.cols)) + " FROM " + t.oneSQL(t.live("x")) + " WHERE " + atOne
 }
 
+// current is live for rows that enter and leave by a condition: the values of one that has left are old,
+// and what did not travel cannot be taken from them.
+func (t *target) current(x string) string {
+	if !t.opt.Filtered {
+		return ""
+	}
+	return t.live(x)
+}
+
 // live leaves out rows of alias x that are marked as deleted: they are no longer at the source. They are
 // told by the value; a mark that is a time is any value.
 func (t *target) live(x string) string {

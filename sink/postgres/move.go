@@ -73,7 +73,7 @@ func (s *Sink) lookUp(ctx context.Context, t *target, row, id change.Row) (chang
 		return "x." + t.cols[k].quoted + " = $" + strconv.Itoa(i+1) + "::text::" + t.cols[k].typ
 	})
 	found, err := s.query(ctx, "SELECT "+list(missing, ", ", func(_ int, c column) string { return c.quoted })+
-		" FROM "+t.name+" AS x WHERE "+where+t.live("x"), args...)
+		" FROM "+t.name+" AS x WHERE "+where+t.current("x"), args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

@@ -45,6 +45,8 @@ type Table struct {
 	From string
 	// Columns are those that the configuration lists; nil when it takes what the source has.
 	Columns []string
+	// Shared says that several source tables fill it.
+	Shared bool
 	// Filtered says that rows enter and leave by a condition.
 	Filtered bool
 	Deletes  Deletes

@@ -72,7 +72,7 @@ func (t *target) updateSQL(cols []int) string {
 		// Nothing but the key is known: the row is only looked for.
 		set = t.cols[t.key[0]].quoted + " = d." + t.cols[t.key[0]].quoted
 	}
-	return "UPDATE " + t.name + " AS d SET " + set + " FROM " + source(cols) + " WHERE " + t.match() + t.live("d")
+	return "UPDATE " + t.name + " AS d SET " + set + " FROM " + source(cols) + " WHERE " + t.match() + t.current("d")
 }
 
 // upsertSQL writes whole rows. OVERRIDING SYSTEM VALUE lets the source's values into identity columns.

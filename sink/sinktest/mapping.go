@@ -116,26 +116,27 @@ func testWhereNoKey(t *testing.T, b *bench) {
 	b.want("public.some", "y=d")
 }
 
-// Two sources fill one table; their keys collide, and a TRUNCATE of one leaves the other's rows.
+// Two sources fill one table; their keys collide, and a TRUNCATE of one leaves the other's rows. In the
+// second case one has a column more.
 func testShared(_ *testing.T, b *bench) {
-	b.openShared("hard")
+	b.openShared("hard", "")
 	b.want("public.all", "id=1 kind=other label=eins", "id=2 kind=item label=two", "id=3 kind=other label=tres")
 	b.apply(create(items, "9", "nine", "n"), truncate(others), create(others, "4", "vier", "n"))
 	b.want("public.all", "id=2 kind=item label=two", "id=4 kind=other label=vier", "id=9 kind=item label=nine")
 }
 
 func testSharedSoft(_ *testing.T, b *bench) {
-	b.openShared("{soft: {active: false}}")
+	b.openShared("{soft: {active: false}}", ", more: note")
 	b.apply(create(items, "9", "nine", "n"), truncate(others), create(others, "4", "vier", "n"))
-	b.want("public.all", "active=f id=1 kind=item label=one", "active=f id=1 kind=other label=eins", "active=f id=2 kind=other label=dos", "active=f id=3 kind=other label=tres",
-		"active=t id=2 kind=item label=two", "active=t id=4 kind=other label=vier", "active=t id=9 kind=item label=nine")
+	b.want("public.all", "active=f id=1 kind=item label=one more=NULL", "active=f id=1 kind=other label=eins more=n", "active=f id=2 kind=other label=dos more=n",
+		"active=f id=3 kind=other label=tres more=n", "active=t id=2 kind=item label=two more=NULL", "active=t id=4 kind=other label=vier more=n", "active=t id=9 kind=item label=nine more=NULL")
 }
 
-func (b *bench) openShared(policy string) {
+func (b *bench) openShared(policy, more string) {
 	b.t.Helper()
 	b.open(tables(b.t, `
 - {from: public.items, to: public.all, deletes: `+policy+`, truncate: apply, columns: {kind: "'item'", id: id, label: name}}
-- {from: public.others, to: public.all, deletes: `+policy+`, truncate: apply, columns: {kind: "'other'", id: id, label: name}}`)...)
+- {from: public.others, to: public.all, deletes: `+policy+`, truncate: apply, columns: {kind: "'other'", id: id, label: name`+more+`}}`)...)
 	b.apply(create(items, "1", "one", "n"), create(others, "1", "uno", "n"), create(items, "2", "two", "n"), create(others, "2", "dos", "n"))
 	b.apply(append(move(others, row("2", "", ""), row("3", "tres", "n")), remove(items, "1", "", ""), update(others, "1", "eins", "n"))...)
 }
