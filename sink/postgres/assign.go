@@ -25,8 +25,8 @@ var families = []struct {
 }
 
 // assignable refuses a column that cannot hold any value of the type that is written to it.
-func assignable(t *target, c *column) error {
-	from := &t.table.Columns[c.source].Type
+func (t *target) assignable(i int) error {
+	c, from := &t.cols[i], &t.table.Columns[i].Type
 	for _, f := range families {
 		if slices.Contains(f.kinds, from.Kind) && !slices.Contains(f.types, c.typ) && inFamily(c.typ) {
 			return &sink.ColumnError{Table: t.table, Column: c.name, Err: refuse("make it a column of type "+from.Name+", or convert the value in columns of the table",

@@ -64,7 +64,7 @@ func (t *target) appendCopy(dst []byte, row change.Row) []byte {
 		if i > 0 {
 			dst = append(dst, '\t')
 		}
-		v := row[t.cols[i].source]
+		v := row[i]
 		if v.Format == change.Null {
 			dst = append(dst, '\\', 'N')
 			continue

@@ -51,7 +51,7 @@ func (s *Sink) createSQL(ctx context.Context, t *target) (string, error) {
 }
 
 func (s *Sink) columnSQL(ctx context.Context, t *target, i int) (string, error) {
-	typ, err := s.typeFor(ctx, t.table.Columns[t.cols[i].source].Type.Name)
+	typ, err := s.typeFor(ctx, t.table.Columns[i].Type.Name)
 	if err != nil {
 		return "", err
 	}

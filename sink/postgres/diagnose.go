@@ -46,8 +46,8 @@ func (s *Sink) locate(ctx context.Context, err error) {
 	if !errors.As(err, &e) || e.row == nil || e.Column != "" || !strings.HasPrefix(sqlState(err), "22") {
 		return
 	}
-	for _, c := range e.t.cols {
-		v := e.row[c.source]
+	for i, c := range e.t.cols {
+		v := e.row[i]
 		if v.Format != change.Text {
 			continue
 		}

@@ -90,8 +90,8 @@ func (s *Sink) runOne(ctx context.Context, t *target, kind string, sql func() st
 
 // values appends a row's values as text parameters.
 func (t *target) values(args [][]byte, row change.Row) [][]byte {
-	for _, c := range t.cols {
-		v := row[c.source]
+	for i := range t.cols {
+		v := row[i]
 		switch {
 		case v.Format == change.Null:
 			args = append(args, nil)

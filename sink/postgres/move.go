@@ -58,10 +58,10 @@ func (s *Sink) carry(ctx context.Context, tp *tablePlan, row, old change.Row) (c
 // lookUp reads the columns that are unknown in row from the destination's row with id's key; nil when
 // there is none, or when it is kept as deleted and its values are old.
 func (s *Sink) lookUp(ctx context.Context, t *target, row, id change.Row) (change.Row, error) {
-	var missing []column
-	for _, c := range t.cols {
-		if !known(row[c.source]) {
-			missing = append(missing, c)
+	var missing []int
+	for i := range t.cols {
+		if !known(row[i]) {
+			missing = append(missing, i)
 		}
 	}
 	if len(missing) == 0 {
@@ -69,19 +69,19 @@ func (s *Sink) lookUp(ctx context.Context, t *target, row, id change.Row) (chang
 	}
 	var args []any
 	where := list(t.key, " AND ", func(i, k int) string {
-		args = append(args, string(id[t.cols[k].source].Data))
+		args = append(args, string(id[k].Data))
 		return "x." + t.cols[k].quoted + " = $" + strconv.Itoa(i+1) + "::text::" + t.cols[k].typ
 	})
-	found, err := s.query(ctx, "SELECT "+list(missing, ", ", func(_ int, c column) string { return c.quoted })+
+	found, err := s.query(ctx, "SELECT "+t.names(missing)+
 		" FROM "+t.name+" AS x WHERE "+where+t.current("x"), args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
 	out := make(change.Row, len(row))
-	for i, c := range missing {
-		out[c.source] = change.Value{Format: change.Null}
+	for i, k := range missing {
+		out[k] = change.Value{Format: change.Null}
 		if v := found[0][i]; v != nil {
-			out[c.source] = change.Value{Format: change.Text, Data: v}
+			out[k] = change.Value{Format: change.Text, Data: v}
 		}
 	}
 	return out, nil
@@ -124,8 +124,8 @@ func unsent(t *target, row change.Row) error {
 			t.name + " does not hold them. Run at the source: ALTER TABLE ... REPLICA IDENTITY FULL, then let this sink begin with a new copy of the table"}
 	}
 	names := ""
-	for _, c := range t.cols {
-		if !known(row[c.source]) {
+	for i, c := range t.cols {
+		if !known(row[i]) {
 			names += " " + c.quoted
 		}
 	}

@@ -212,9 +212,9 @@ func nextItem(text []byte) (element, rest []byte) {
 func (t *target) fits(row change.Row) error {
 	for _, n := range t.narrow {
 		c := &t.cols[n]
-		v := row[c.source]
+		v := row[n]
 		if v.Format == change.Text && c.changes(v.Data) {
-			return refuse("run: ALTER TABLE "+t.name+" ALTER COLUMN "+c.quoted+" TYPE "+t.table.Columns[c.source].Type.Name,
+			return refuse("run: ALTER TABLE "+t.name+" ALTER COLUMN "+c.quoted+" TYPE "+t.table.Columns[n].Type.Name,
 				"column %s is %s there and would hold another value than %s, in row %s", c.quoted, c.full, short(string(v.Data)), t.shown(row))
 		}
 	}

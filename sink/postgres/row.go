@@ -12,7 +12,7 @@ func known(v change.Value) bool { return v.Format == change.Null || v.Format == 
 // unknown tells whether a column that is written has no value in the row.
 func (t *target) unknown(row change.Row) bool {
 	for i := range t.cols {
-		if !known(row[t.cols[i].source]) {
+		if !known(row[i]) {
 			return true
 		}
 	}
@@ -44,7 +44,7 @@ func (t *target) appendKey(dst []byte, row change.Row) []byte {
 		if n > 0 {
 			dst = append(dst, 0)
 		}
-		dst = append(dst, row[t.cols[k].source].Data...)
+		dst = append(dst, row[k].Data...)
 	}
 	return dst
 }
@@ -58,7 +58,7 @@ func (t *target) shown(row change.Row) string {
 		}
 	}
 	return list(cols, ", ", func(_ int, k int) string {
-		v := row[t.cols[k].source]
+		v := row[k]
 		if v.Format != change.Text {
 			return t.cols[k].name + "=NULL"
 		}
@@ -87,13 +87,13 @@ func (t *target) check(row change.Row, what string) error {
 	if len(row) != len(t.table.Columns) {
 		return refuse("", "%s of %s has %d values for %d columns", what, t.table.QualifiedName(), len(row), len(t.table.Columns))
 	}
-	for _, c := range t.cols {
-		if row[c.source].Format == change.Binary {
+	for i, c := range t.cols {
+		if row[i].Format == change.Binary {
 			return refuse("", "column %s of %s is in binary form", c.name, t.table.QualifiedName())
 		}
 	}
 	for _, k := range t.key {
-		if row[t.cols[k].source].Format != change.Text {
+		if row[k].Format != change.Text {
 			return refuse("", "%s of %s has no value of key column %s", what, t.table.QualifiedName(), t.cols[k].name)
 		}
 	}

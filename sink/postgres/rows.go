@@ -30,7 +30,7 @@ func (s *Sink) run(ctx context.Context, tp *tablePlan, st statement, want func(*
 			continue
 		}
 		for a, k := range st.cols {
-			c.append(a, row[tp.t.cols[k].source])
+			c.append(a, row[k])
 		}
 		c.rows++
 		if c.rows == chunkRows || c.bytes >= chunkBytes {
@@ -131,9 +131,9 @@ func (s *Sink) updateRows(ctx context.Context, tp *tablePlan) error {
 // mask says which columns of a row are known.
 func (t *target) mask(row change.Row) string {
 	b := make([]byte, len(t.cols))
-	for i, c := range t.cols {
+	for i := range t.cols {
 		b[i] = '0'
-		if known(row[c.source]) {
+		if known(row[i]) {
 			b[i] = '1'
 		}
 	}
@@ -143,8 +143,8 @@ func (t *target) mask(row change.Row) string {
 // knownColumns lists the key, then the other columns that have a value.
 func (t *target) knownColumns(row change.Row) []int {
 	cols := append([]int{}, t.key...)
-	for i, c := range t.cols {
-		if known(row[c.source]) && !t.inKey(i) {
+	for i := range t.cols {
+		if known(row[i]) && !t.inKey(i) {
 			cols = append(cols, i)
 		}
 	}

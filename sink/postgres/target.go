@@ -23,9 +23,8 @@ type target struct {
 	archived []string
 }
 
-// column is one destination column that is written.
+// column is one destination column that is written, at the same index as in the table and its rows.
 type column struct {
-	source int // index into the source row
 	name   string
 	quoted string
 	typ    string // the base type without modifier, for casts: with one, a cast would cut values short
@@ -102,8 +101,8 @@ func (s *Sink) prepareTarget(ctx context.Context, t *target) error {
 
 // listColumns lists the columns to write.
 func (t *target) listColumns() error {
-	for i, c := range t.table.Columns {
-		t.cols = append(t.cols, column{source: i, name: c.Name, quoted: ident(c.Name)})
+	for _, c := range t.table.Columns {
+		t.cols = append(t.cols, column{name: c.Name, quoted: ident(c.Name)})
 	}
 	if len(t.cols) == 0 {
 		return refuse("leave the table out of the sink", "the source table %s has no columns", t.opt.From)
@@ -126,10 +125,10 @@ func (s *Sink) adopt(ctx context.Context, t *target, have relation) error {
 			return refuse("leave it out with columns of the table, or make it an ordinary column", "column %s is generated there", t.cols[i].quoted)
 		}
 		t.cols[i].typ, t.cols[i].full = c.typ, c.full
-		if err := assignable(t, &t.cols[i]); err != nil {
+		if err := t.assignable(i); err != nil {
 			return err
 		}
-		if t.cols[i].changes = narrow(c, t.table.Columns[t.cols[i].source].Type); t.cols[i].changes != nil {
+		if t.cols[i].changes = narrow(c, t.table.Columns[i].Type); t.cols[i].changes != nil {
 			t.narrow = append(t.narrow, i)
 		}
 	}
