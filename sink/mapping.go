@@ -10,14 +10,6 @@ import (
 	"github.com/sluicecdc/sluice/transform"
 )
 
-// Finder is what a destination can do beside Sink when mappings may ask it for stored values.
-type Finder interface {
-	// Find gives the row of t, a table as Apply gets it, with the key in id: as it is behind the last
-	// Apply, an open batch included. It is nil when there is none, or when it is kept as deleted. Values
-	// are texts, valid until the next call; Absent where the destination has no such column.
-	Find(ctx context.Context, t *change.Table, id change.Row) (change.Row, error)
-}
-
 // mapper stands before a destination and gives it changes in the shape that it wants.
 type mapper struct {
 	Sink
@@ -25,18 +17,6 @@ type mapper struct {
 	versions map[*change.Table][]*path
 	shapes   []*change.Table // of destinations that several sources share
 	out      []change.Change
-}
-
-// route is one entry of the configuration: from a source table to a destination.
-type route struct {
-	target  transform.Target
-	deletes DeletePolicy
-}
-
-// path is a route for one version of its table; a nil mapping leaves changes as they are.
-type path struct {
-	*route
-	mapping *transform.Mapping
 }
 
 // Mapped puts the mappings of the tables before a destination. Without any it is the destination
@@ -58,26 +38,6 @@ func Mapped(dest Sink, c *Config) (Sink, error) {
 	}
 	m.forget()
 	return m, nil
-}
-
-func newRoute(t *Table, shared bool) (*route, error) {
-	schema, name, err := change.ParseName(t.destinationName())
-	target := transform.Target{Schema: schema, Name: name, Columns: t.Columns, Where: t.Where, Shared: shared}
-	return &route{target: target, deletes: t.Deletes.Policy}, err
-}
-
-// Mapping compiles what entry i of Tables does to a version of its source table; nil when that is nothing.
-func (c *Config) Mapping(i int, source *change.Table) (*transform.Mapping, error) {
-	r, err := newRoute(&c.Tables[i], c.Shared(i))
-	if err != nil || r.plain(source) {
-		return nil, err
-	}
-	return r.target.Compile(source)
-}
-
-// identity tells whether nothing is to be done.
-func (r *route) identity(t *Table) bool {
-	return len(t.Columns) == 0 && t.Where == nil && t.source() == t.destination()
 }
 
 func (m *mapper) forget() { m.versions, m.shapes = map[*change.Table][]*path{}, nil }
@@ -187,10 +147,6 @@ func (m *mapper) paths(t *change.Table) ([]*path, error) {
 	return paths, nil
 }
 
-func (r *route) plain(t *change.Table) bool {
-	return len(r.target.Columns) == 0 && r.target.Where == nil && r.target.Schema == t.Schema && r.target.Name == t.Name
-}
-
 // share lets sources of one destination use one table, so that their changes can be written together.
 func (m *mapper) share(p *path) {
 	if !p.target.Shared {
@@ -232,11 +188,6 @@ func (m *mapper) along(ctx context.Context, p *path, c *change.Change) error {
 	return nil
 }
 
-// stale tells whether a row at the destination may be one that has left: then its values are old.
-func (p *path) stale() bool {
-	return p.deletes == DeleteIgnore && p.mapping.Filtered() && !p.mapping.FiltersByKey()
-}
-
 func partial(row change.Row) bool {
 	for i := range row {
 		if row[i].Format == change.Unchanged || row[i].Format == change.Absent {
@@ -245,42 +196,3 @@ func partial(row change.Row) bool {
 	}
 	return false
 }
-
-// ask reads the row as the destination holds it, after all that comes before the change, and maps again.
-func (m *mapper) ask(ctx context.Context, p *path, c *change.Change, lacks *transform.UnknownError) (out change.Change, ok bool, err error) {
-	finder, can := m.Sink.(Finder)
-	if !can || p.stale() || len(c.Table.Key) == 0 {
-		return out, false, lacks
-	}
-	if len(m.out) > 0 {
-		if err := m.Sink.Apply(ctx, &Batch{Changes: m.out, Open: true}); err != nil {
-			return out, false, m.locate(err)
-		}
-		m.out = m.out[:0]
-	}
-	id := c.After
-	if c.OtherKey != nil {
-		id = c.OtherKey
-	}
-	stored, err := finder.Find(ctx, p.mapping.Table(), p.mapping.Key(id))
-	if err != nil || stored == nil {
-		return out, false, errors.Join(err, lacks)
-	}
-	return p.mapping.Apply(c, p.mapping.Stored(stored))
-}
-
-// explain turns values that nobody has into a held sink.
-func (p *path) explain(c *change.Change, err error) error {
-	var lacks *transform.UnknownError
-	if !errors.As(err, &lacks) || Retryable(err) {
-		return err
-	}
-	return p.hold(c, lacks.Error()+"; "+p.name()+" does not hold these values of the row either")
-}
-
-func (p *path) hold(c *change.Change, reason string) error {
-	return &HeldError{Table: c.Table.QualifiedName(), Reason: reason + ". Run at the source: ALTER TABLE " +
-		change.FormatName(c.Table.Schema, c.Table.Name) + " REPLICA IDENTITY FULL, then let this sink begin with a new copy of the table"}
-}
-
-func (p *path) name() string { return change.FormatName(p.target.Schema, p.target.Name) }
