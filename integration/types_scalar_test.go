@@ -68,6 +68,7 @@ func timeTypes() []typeCase {
 		{name: "timestamp(0) with time zone", ordinary: []string{"2026-01-02 03:04:05+02"}, specials: []string{"-infinity"}},
 		{name: "interval", empty: []string{"0"}, ordinary: []string{"1 year 2 months 3 days 04:05:06.789", "1 day", "00:00:01"}, extremes: []string{"-1 year -2 months +3 days -04:05:06.789", "-0.000001 seconds", "178000000 years", "-100:59:59.5", "2147483647 days", "1 month -1 day 00:00:00.000001"}},
 		{name: "interval(2)", ordinary: []string{"1.25 seconds"}},
+		{name: "interval(6)", since: 17, ordinary: []string{"1 day"}, specials: []string{"infinity", "-infinity"}},
 		{name: "interval year to month", ordinary: []string{"1 year 2 months"}, extremes: []string{"-13 months"}},
 		{name: "interval day to second(3)", ordinary: []string{"3 days 04:05:06.789"}},
 	}
