@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicecdc/sluice/capture"
 	"github.com/sluicecdc/sluice/capture/publish"
+	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas/registry"
 	"github.com/sluicecdc/sluice/sink"
 )
@@ -15,6 +16,7 @@ type figures struct {
 	all      *prometheus.Registry
 	capture  *capture.Metrics
 	publish  *publish.Metrics
+	kafka    *kafka.Metrics
 	registry *registry.Metrics
 	sink     *sink.Metrics
 }
@@ -24,6 +26,6 @@ func newFigures() *figures {
 	all.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &figures{
 		all: all, capture: capture.NewMetrics(all), publish: publish.NewMetrics(all),
-		registry: registry.NewMetrics(all), sink: sink.NewMetrics(all),
+		kafka: kafka.NewMetrics(all), registry: registry.NewMetrics(all), sink: sink.NewMetrics(all),
 	}
 }

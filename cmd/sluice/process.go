@@ -92,6 +92,7 @@ func (p *process) serve(ctx, abort context.Context) (err error) {
 		return unlessStopped(ctx, err)
 	}
 	defer client.Close()
+	client.Measure(p.metrics.kafka)
 	schemas, err := registry.New(p.cfg.Schemas, p.log)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/config"
@@ -45,6 +46,7 @@ type sinkParts struct {
 	log      *slog.Logger
 	metrics  *sink.Metrics
 	shares   shares
+	drain    time.Duration
 }
 
 // newRunner wires one sink: its destination behind the runner, which opens a consumer behind the
@@ -73,6 +75,6 @@ func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
 		Open: func(ctx context.Context, from sink.Checkpoint) (sink.Consumer, error) {
 			return consume.Open(ctx, read, deps, from)
 		},
-		Offsets: p.kafka, Log: p.log, Metrics: p.metrics,
+		Offsets: p.kafka, DrainTimeout: p.drain, Log: p.log, Metrics: p.metrics,
 	}), nil
 }

@@ -52,7 +52,10 @@ func databaseOf(dsn string) string {
 
 // startSinks wires every sink of the process and runs them side by side; the stage ends with the last.
 func (p *process) startSinks(life context.Context, client *kafka.Client, schemas *registry.Client) (stage, error) {
-	shared := sinkParts{kafka: client, registry: schemas, log: p.log, metrics: p.metrics.sink, shares: divide(p.cfg.Memory, len(p.what.sinks))}
+	shared := sinkParts{
+		kafka: client, registry: schemas, log: p.log, metrics: p.metrics.sink,
+		shares: divide(p.cfg.Memory, len(p.what.sinks)), drain: p.cfg.DrainTimeout / 2, // capture has the first half
+	}
 	for _, name := range p.what.sinks {
 		runner, err := newRunner(p.cfg.Sinks[name], shared)
 		if err != nil {
