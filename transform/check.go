@@ -21,9 +21,17 @@ func (e *Expression) checkValue() *ExpressionError {
 		return err
 	}
 	if _, ok := resultType(t); !ok {
-		return e.fault(1, 0, "is of type %s, which no column can hold: want a bool, int, double, numeric, string, bytes or timestamp", t)
+		return e.unfit(t)
 	}
 	return nil
+}
+
+// unfit refuses a result that no column can hold.
+func (e *Expression) unfit(t *cel.Type) *ExpressionError {
+	if t.IsExactType(cel.NullType) {
+		return e.fault(1, 0, "is of type null: want the value before null, as in id > 3 ? id : null, or when(id > 3, id)")
+	}
+	return e.fault(1, 0, "is of type %s, which no column can hold: want a bool, int, double, numeric, string, bytes or timestamp", t)
 }
 
 // checkLoose checks with every free name taken for a column of any type.

@@ -14,9 +14,9 @@ import (
 // text looked at): 100 MB of text, far beyond any row, and below a second.
 const costLimit = 10_000_000
 
-// base is the language without any table: CEL's standard functions, its strings and numeric.
+// base is the language without any table: CEL's standard functions, its strings, numeric and when.
 var base = sync.OnceValues(func() (*cel.Env, error) {
-	return cel.NewEnv(append(numericFunctions(), ext.Strings(), cel.ParserExpressionSizeLimit(10_000))...)
+	return cel.NewEnv(append(numericFunctions(), whenFunction(), ext.Strings(), cel.ParserExpressionSizeLimit(10_000))...)
 })
 
 // environment declares the columns of a table as variables, under their own names.

@@ -47,7 +47,7 @@ func compileValue(e Expression, t *change.Table) (*program, error) {
 	}
 	var ok bool
 	if p.out, ok = resultType(out); !ok {
-		return nil, e.fault(1, 0, "is of type %s in table %s, which no column can hold: want a bool, int, double, numeric, string, bytes or timestamp", out, t.QualifiedName())
+		return nil, e.unfit(out)
 	}
 	return p, nil
 }

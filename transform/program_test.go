@@ -92,6 +92,10 @@ func TestValues(t *testing.T) {
 		{"name == null ? 'none' : name", "won", "none", ""},
 		{"id - 1", "6", "6", "error"}, // does not fit
 		{"1.5", "1.5", "1.5", "1.5"},
+		{"when(name.contains('o'), name.split('o')[1])", "n", "NULL", "NULL"},
+		{"when(ok, n)", "10.50", "NULL", "NULL"},
+		{"when(!ok, id)", "NULL", "NULL", "-9223372036854775808"},
+		{"id > 3 ? id : null", "7", "7", "NULL"},
 	} {
 		p, err := compileValue(Expression{Text: c.text}, odd)
 		if err != nil {
@@ -127,6 +131,16 @@ func TestRefusedExpressions(t *testing.T) {
 		_, err := compileFilter(Expression{Text: text, File: "sluice.yml", Line: 10, Column: 5}, odd)
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "sluice.yml:1") {
 			t.Errorf("%.40s: %v, want %q", text, err, want)
+		}
+	}
+}
+
+func TestRefusedValues(t *testing.T) {
+	for text, want := range map[string]string{
+		"id > 3 ? null : id": "want the value before null", "[id]": "is of type list", "duration('1h')": "is of type google.protobuf.Duration", "1u": "is of type uint",
+	} {
+		if _, err := compileValue(Expression{Text: text}, odd); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func orError(v ref.Val, err error) ref.Val {
 	return v
 }
 
-// resultType is the type of a column that takes results of an expression. A NULL alone is a text.
+// resultType is the type of a column that takes results of an expression.
 func resultType(t *cel.Type) (change.Type, bool) {
 	for _, r := range results {
 		if t.IsExactType(r.cel) || t.IsExactType(cel.NullableType(r.cel)) {
@@ -67,7 +67,6 @@ var results = []struct {
 	{cel.StringType, textType},
 	{cel.BytesType, change.Type{OID: 17, Mod: -1, Name: "bytea", Kind: change.Bytea}},
 	{cel.TimestampType, change.Type{OID: 1184, Mod: -1, Name: "timestamp with time zone", Kind: change.TimestampTZ}},
-	{cel.NullType, textType},
 }
 
 var textType = change.Type{OID: 25, Mod: -1, Name: "text", Kind: change.TextLike}
