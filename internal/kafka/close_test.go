@@ -27,8 +27,11 @@ func TestNothingIsLeft(t *testing.T) {
 	read(t, ctx, r.Feed(TopicPartition{"t", 0}), 5)
 	p.Close()
 	r.Close()
-	if _, err := r.Feed(TopicPartition{"t", 1}).Next(ctx); err == nil {
-		t.Error("a closed reader gives records")
+	// What had been fetched may still come; then there is an error and no wait for more.
+	for feed := r.Feed(TopicPartition{"t", 1}); ; {
+		if _, err := feed.Next(ctx); err != nil {
+			break
+		}
 	}
 	if err := p.Append(ctx, parts[0], 1, Record{}); err == nil {
 		t.Error("a closed producer takes records")
