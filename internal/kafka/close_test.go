@@ -33,6 +33,9 @@ func TestNothingIsLeft(t *testing.T) {
 			break
 		}
 	}
+	if ctx.Err() != nil {
+		t.Error("a closed reader makes its caller wait")
+	}
 	if err := p.Append(ctx, parts[0], 1, Record{}); err == nil {
 		t.Error("a closed producer takes records")
 	}
