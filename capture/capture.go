@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,7 @@ type Capture struct {
 
 	mu     sync.Mutex
 	status Status
+	roll   roll
 	shared *progress // the one in force, for Status
 	slabs  *pool     // likewise
 }
@@ -99,17 +101,16 @@ func (c *Capture) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(all, c.cfg.Tables)
+	chosen, err := c.chosen(ctx, all)
 	if err != nil {
-		return fatal(err)
-	}
-	if err := checkIdentities(chosen); err != nil {
 		return err
 	}
 	if err := c.source.ensurePublication(ctx, c.cfg.Publication, chosen); err != nil {
 		return err
 	}
 	c.tables, c.shapes = nil, newShapes(&catalogue{c.source}, c.metrics)
+	c.shapes.captured = func(t *change.Table) bool { return captures(c.cfg.Tables, t) }
+	c.shapes.told = c.noteVersion
 	for i := range chosen {
 		if err := c.add(ctx, &chosen[i]); err != nil {
 			return err
@@ -118,12 +119,36 @@ func (c *Capture) publish(ctx context.Context) error {
 	return nil
 }
 
+// chosen gives the tables to publish. At the first start everything in source.tables must be fit for
+// it; later a table that was dropped, renamed or deprived of its identity is named and keeps nothing
+// else from going on.
+func (c *Capture) chosen(ctx context.Context, all []relation) ([]relation, error) {
+	chosen, problems := choose(all, c.cfg.Tables)
+	i, err := c.source.slot(ctx, c.cfg.Slot)
+	if err != nil {
+		return nil, err
+	}
+	if !i.Exists || len(chosen) == 0 {
+		if problems != nil {
+			return nil, fatal(problems)
+		}
+		return chosen, checkIdentities(chosen)
+	}
+	p, err := c.source.publication(ctx, c.cfg.Publication)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(chosen, func(r relation) bool {
+		return r.identityFix() != "" && (p == nil || !slices.Contains(p.Tables, r.OID))
+	}), nil
+}
+
 func (c *Capture) add(ctx context.Context, r *relation) error {
 	m, err := c.source.shapeOf(ctx, r)
 	if err != nil {
 		return err
 	}
-	t, err := c.shapes.catalogue.describe(ctx, m)
+	t, err := c.shapes.catalogue.describe(ctx, m, nil)
 	if err != nil {
 		return err
 	}
@@ -209,6 +234,7 @@ func (c *Capture) attach(ctx context.Context) error {
 		return fatal(err)
 	}
 	c.down = down
+	c.shapes.history = newHistory(down)
 	c.progress = &progress{durable: down.Durable}
 	c.decoder = &decoder{
 		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,

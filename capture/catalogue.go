@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -16,53 +17,56 @@ import (
 // base of a domain, whether a type is an enum, the primary key of a table with identity full.
 type catalogue struct{ source *source }
 
-// describe makes the table version that a Relation message stands for.
-func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation) (*change.Table, error) {
+// describe makes the table version that a Relation message stands for. The catalogue is that of today:
+// where it has another shape, a later statement has run already, and what it cannot answer is taken
+// from the version before, which may be nil.
+func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *version) (*change.Table, error) {
 	t := &change.Table{OID: m.OID, Schema: m.Schema, Name: m.Name, Identity: m.Identity}
-	for _, col := range m.Columns {
+	all, err := c.attributes(ctx, m.OID)
+	if err != nil {
+		return nil, err
+	}
+	t.Columns = make([]change.Column, len(m.Columns))
+	for i, col := range m.Columns {
+		t.Columns[i].Name = col.Name
+	}
+	today := c.numbered(t, m.Columns, before, all)
+	for i, col := range m.Columns {
 		typ, err := c.typeOf(ctx, col.Type, col.Mod)
 		if err != nil {
 			return nil, fmt.Errorf("cannot ask for the type of %s.%s: %w", t.QualifiedName(), col.Name, err)
 		}
+		if k := before.find(t.Columns[i].Attnum); isGone(&typ) && k >= 0 && before.Columns[k].Type == col.Type && before.Columns[k].Mod == col.Mod {
+			typ = before.Table.Columns[k].Type
+		}
 		if c.source.iso {
 			typ = schemas.WithISO(typ)
 		}
-		t.Columns = append(t.Columns, change.Column{Name: col.Name, Type: typ})
+		t.Columns[i].Type = typ
 	}
-	key, err := c.key(ctx, m)
-	if err != nil {
-		return nil, fmt.Errorf("cannot ask for the key of %s: %w", t.QualifiedName(), err)
-	}
-	for i, col := range m.Columns {
-		if key[col.Name] {
-			t.Key = append(t.Key, i)
-		}
-	}
+	t.Key = keyOf(m, t, before, all, today)
 	return t, nil
 }
 
-// key gives the names of the record key's columns.
-func (c *catalogue) key(ctx context.Context, m *pgoutput.Relation) (map[string]bool, error) {
-	key := map[string]bool{}
-	if m.Identity != change.IdentityFull {
-		for _, col := range m.Columns {
-			key[col.Name] = col.Key
+// keyOf gives the record key's columns. With identity full they are not in the message: they are the
+// primary key of today's catalogue where it has this shape, of the version before otherwise.
+func keyOf(m *pgoutput.Relation, t *change.Table, before *version, all []attribute, today bool) (key []int) {
+	for i, col := range m.Columns {
+		number := t.Columns[i].Attnum
+		is := col.Key
+		if m.Identity == change.IdentityFull {
+			was := before.find(number)
+			now := slices.IndexFunc(all, func(a attribute) bool { return a.Number == number && a.Key })
+			is = now >= 0
+			if !today && before != nil {
+				is = was >= 0 && before.Table.IsKey(was)
+			}
 		}
-		return key, nil
+		if is {
+			key = append(key, i)
+		}
 	}
-	const q = `
-		SELECT a.attname FROM pg_index i
-		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
-		WHERE i.indrelid = $1 AND i.indisprimary`
-	rows, err := c.source.ask.Query(ctx, q, m.OID)
-	if err != nil {
-		return nil, err
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	for _, n := range names {
-		key[n] = true
-	}
-	return key, err
+	return key
 }
 
 // plainText are the send functions whose output is the text itself.
@@ -74,6 +78,9 @@ const qualifiedType = `
 	CASE n.nspname WHEN 'pg_catalog' THEN format_type(t.oid, $2)
 	ELSE quote_ident(n.nspname) || '.' || quote_ident(b.typname) || substr(format_type(b.oid, $2), 1 + length(format_type(b.oid, NULL)))
 		|| CASE WHEN e.oid IS NULL THEN '' ELSE '[]' END END`
+
+// isGone tells a type that the catalogue no longer has.
+func isGone(t *change.Type) bool { return t.Kind == change.Opaque && t.Name == "text" }
 
 // typeOf describes a type. One that was dropped since is opaque: its values are text.
 func (c *catalogue) typeOf(ctx context.Context, oid uint32, mod int32) (change.Type, error) {

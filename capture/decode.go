@@ -164,6 +164,9 @@ func (d *decoder) end(ctx context.Context, end change.LSN) error {
 // emit hands the change over as the next of the group, unless it was handed over before.
 func (d *decoder) emit(ctx context.Context, c *change.Change) error {
 	d.ordinal++
+	if d.shapes.outside > 0 && c.Table != nil && d.shapes.byOID[c.Table.OID].outside {
+		return nil
+	}
 	if d.group.Commit <= d.whole || d.started && d.group.Commit == d.partial.Commit && d.ordinal <= d.partial.Ordinal {
 		return nil
 	}
@@ -181,7 +184,7 @@ func (d *decoder) onRelation(ctx context.Context, b []byte) error {
 	if err := m.Decode(b, false); err != nil {
 		return fatal(err)
 	}
-	return d.shapes.learn(ctx, &m)
+	return d.shapes.learn(ctx, d.change.LSN, &m)
 }
 
 func (d *decoder) onTruncate(ctx context.Context, b []byte) error {

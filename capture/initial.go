@@ -27,6 +27,9 @@ func (c *Capture) snapshot(ctx context.Context, le *lease) error {
 		c.detach()
 		return err
 	}
+	if err := c.shapes.keep(ctx, l.LSN); err != nil {
+		return err
+	}
 	l.Done = true
 	if err := c.writeLedger(ctx, l); err != nil {
 		return err

@@ -20,6 +20,7 @@ type Metrics struct {
 	slotSafe     prometheus.Gauge
 	lag          prometheus.Gauge // seconds
 	snapshotRows prometheus.Counter
+	uncaptured   prometheus.Gauge // tables
 }
 
 // NewMetrics makes the figures and registers them; reg may be nil.
@@ -40,8 +41,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		lag:          gauge("lag_seconds", "Age of the newest commit that Kafka holds; heartbeats keep it true when idle."),
 		snapshotRows: counter("snapshot_rows_total", "Rows copied by the initial snapshot."),
 	}
+	m.uncaptured = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "sluice_tables_uncaptured", Help: "Tables that should be captured, or were, and whose changes are not; status names them.",
+	})
 	if reg != nil {
-		reg.MustRegister(m.changes, m.groups, m.bytes, m.reads, m.reconnects, m.waiting, m.confirmed,
+		reg.MustRegister(m.uncaptured, m.changes, m.groups, m.bytes, m.reads, m.reconnects, m.waiting, m.confirmed,
 			m.durable, m.slotBytes, m.slotSafe, m.lag, m.snapshotRows)
 	}
 	return m

@@ -20,11 +20,12 @@ func (c *Capture) session(ctx context.Context) error {
 		return err
 	}
 	defer le.close()
-	c.shapes.binary = !c.text
+	c.shapes.begin(!c.text)
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return le.stream.receive(gctx) })
 	group.Go(func() error { return c.work(gctx, le) })
 	group.Go(func() error { return c.beat(gctx) })
+	group.Go(func() error { return c.watch(gctx) })
 	err = group.Wait()
 	var f *fatalError
 	if ctx.Err() != nil && !errors.As(err, &f) && c.down != nil {

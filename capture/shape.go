@@ -19,7 +19,9 @@ var errNeedText = errors.New("a captured table has a type that is read as text")
 // shape is what the decoder knows of a table: its version, and which columns an old key holds.
 type shape struct {
 	table    *change.Table
-	identity []bool // by column: part of the replica identity
+	columns  []pgoutput.RelationColumn // as the last message had them
+	identity []bool                    // by column: part of the replica identity
+	outside  bool                      // of source.tables: its name is another than when it was published
 
 	// Changes not yet added to the metrics.
 	inserts, updates, deletes, truncates int
@@ -31,31 +33,58 @@ type adder interface{ Add(float64) }
 
 // shapes holds the tables of the stream by OID, as their last Relation messages described them.
 type shapes struct {
-	catalogue describer
+	catalogue *catalogue
 	metrics   *Metrics
 	byOID     map[uint32]*shape
-	binary    bool // the stream was asked for in binary
+	binary    bool                     // the stream was asked for in binary
+	history   *history                 // of the downstream
+	captured  func(*change.Table) bool // by name
+	outside   int                      // tables of byOID that are
+	told      func(v *version, outside bool)
+	fresh     map[uint32]bool // tables described since the connection began
 }
 
-// describer turns a relation into a table version; it asks the source's catalogue.
-type describer interface {
-	describe(ctx context.Context, m *pgoutput.Relation) (*change.Table, error)
+func newShapes(c *catalogue, m *Metrics) *shapes {
+	return &shapes{
+		catalogue: c, metrics: m, byOID: map[uint32]*shape{},
+		captured: func(*change.Table) bool { return true }, told: func(*version, bool) {},
+	}
 }
 
-func newShapes(c describer, m *Metrics) *shapes {
-	return &shapes{catalogue: c, metrics: m, byOID: map[uint32]*shape{}}
+// begin says that a connection begins, and whether in binary.
+func (s *shapes) begin(binary bool) { s.binary, s.fresh = binary, map[uint32]bool{} }
+
+// keep records the tables of a snapshot as they were at lsn.
+func (s *shapes) keep(ctx context.Context, lsn change.LSN) error {
+	for oid, known := range s.byOID {
+		before, passed, err := s.history.at(oid, lsn)
+		if err == nil {
+			_, err = s.record(ctx, version{From: lsn, Columns: known.columns, Table: known.table}, before, passed)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // describeTimeout bounds the questions about one table; the stream waits for the answers.
 const describeTimeout = 30 * time.Second
 
-// learn takes a Relation message. A table that is as it was keeps its pointer. The catalogue is asked
-// each time, since a primary key or a domain can change without the message doing so.
-func (s *shapes) learn(ctx context.Context, m *pgoutput.Relation) error {
-	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
-	defer cancel()
-	t, err := s.catalogue.describe(ctx, m)
+// learn takes a Relation message that stands at lsn. A table that is as it was keeps its pointer. The
+// catalogue is asked each time, since a primary key or a domain can change without the message doing so.
+func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation) error {
+	before, passed, err := s.history.at(m.OID, lsn)
 	if err != nil {
+		return err
+	}
+	var t *change.Table
+	if passed && before.fits(m) {
+		t = before.Table // log that comes again, from before a version that is known
+	} else if t, err = s.describe(ctx, m, before); err != nil {
+		return err
+	}
+	if t, err = s.record(ctx, version{From: lsn, Columns: m.Columns, Table: t}, before, passed); err != nil {
 		return err
 	}
 	s.set(t, m)
@@ -63,6 +92,44 @@ func (s *shapes) learn(ctx context.Context, m *pgoutput.Relation) error {
 		return errNeedText
 	}
 	return nil
+}
+
+func (s *shapes) describe(ctx context.Context, m *pgoutput.Relation, before *version) (*change.Table, error) {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	t, err := s.catalogue.describe(ctx, m, before)
+	if err == nil && before.fits(m) && !s.fresh[m.OID] {
+		t = doubt(t, before)
+	}
+	s.fresh[m.OID] = true
+	return t, err
+}
+
+// doubt forgets the numbers of columns that have others now, in the first message of a connection: a
+// column was dropped and added again under its name and type, and the message may be from before or
+// from after it.
+func doubt(t *change.Table, before *version) *change.Table {
+	for i := range t.Columns {
+		if was := before.Table.Columns[i].Attnum; was != 0 && was != t.Columns[i].Attnum {
+			t.Columns[i].Attnum, t.Columns[i].Missing = 0, nil
+		}
+	}
+	return t
+}
+
+// record notes a version unless the one before is the same, and gives the table in force.
+func (s *shapes) record(ctx context.Context, v version, before *version, passed bool) (*change.Table, error) {
+	switch {
+	case before != nil && sameShape(before.Table, v.Table):
+		v = *before
+	case !passed:
+		var err error
+		if v, err = s.history.add(ctx, v); err != nil {
+			return nil, err
+		}
+	}
+	s.told(&v, !s.captured(v.Table))
+	return v.Table, nil
 }
 
 // set notes a table, and gives the one in force: the earlier when they are equal.
@@ -79,10 +146,16 @@ func (s *shapes) set(t *change.Table, m *pgoutput.Relation) *change.Table {
 	if old.table.QualifiedName() != t.QualifiedName() {
 		old.counters = s.metrics.counters(t)
 	}
+	if outside := !s.captured(t); outside != old.outside {
+		old.outside = outside
+		if s.outside++; !outside {
+			s.outside -= 2
+		}
+	}
 	if !reflect.DeepEqual(old.table, t) {
 		old.table = t
 	}
-	old.identity = identity
+	old.identity, old.columns = identity, m.Columns
 	return old.table
 }
 

@@ -27,6 +27,21 @@ type Status struct {
 	// LagSeconds is the age of the newest commit that Kafka holds; null before the first.
 	LagSeconds *float64   `json:"lag_seconds"`
 	Slot       SlotStatus `json:"slot"`
+	// Tables are those that source.tables means and those that were captured, by name.
+	Tables []TableStatus `json:"tables"`
+}
+
+// TableStatus says since when a table has its present shape, or why its changes are not captured.
+type TableStatus struct {
+	Table string `json:"table"`
+	OID   uint32 `json:"oid,omitempty"`
+	// Version counts the shapes of the table from 1; 0 before the first change.
+	Version  int        `json:"version"`
+	SinceLSN change.LSN `json:"since_lsn"` // of the first change in this shape
+	Captured bool       `json:"captured"`
+	// Reason says why it is not captured, or what of it is not in Kafka; Fix what mends that.
+	Reason string `json:"reason,omitempty"`
+	Fix    string `json:"fix,omitempty"`
 }
 
 // SlotStatus is what the source says of the slot, a few seconds old at most.
@@ -46,6 +61,7 @@ func (c *Capture) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.status
+	s.Tables = c.roll.list()
 	if p == nil {
 		return s
 	}

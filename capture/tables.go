@@ -93,7 +93,7 @@ func match(all []relation, p change.Pattern, text string, wanted map[uint32]bool
 		}
 		problem := r.unusable()
 		if exact && problem != "" {
-			return fmt.Errorf("source.tables: %s %s", text, problem)
+			return &missingError{text, text + " " + problem, true}
 		}
 		if problem == "" {
 			wanted[r.OID], found = true, true
@@ -103,10 +103,18 @@ func match(all []relation, p change.Pattern, text string, wanted map[uint32]bool
 		return nil
 	}
 	if exact {
-		return fmt.Errorf("source.tables: there is no table %s in the database", text)
+		return &missingError{text, "there is no table " + text + " in the database", true}
 	}
-	return fmt.Errorf("source.tables: no table fits %s", text)
+	return &missingError{text, "no table fits " + text, false}
 }
+
+// missingError says of an entry of source.tables that there is nothing to capture.
+type missingError struct {
+	pattern, problem string
+	exact            bool
+}
+
+func (e *missingError) Error() string { return "source.tables: " + e.problem }
 
 // unusable says why a relation has no changes to capture; empty when it has.
 func (r *relation) unusable() string {
@@ -170,7 +178,7 @@ func checkIdentities(tables []relation) error {
 func (s *source) shapeOf(ctx context.Context, r *relation) (*pgoutput.Relation, error) {
 	const q = `
 		SELECT a.attname, a.atttypid, a.atttypmod, $2 = 'f' OR EXISTS (
-			SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND a.attnum = ANY (i.indkey) AND i.indisvalid
+			SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND i.indisvalid
 			AND CASE $2 WHEN 'd' THEN i.indisprimary AND i.indimmediate WHEN 'i' THEN i.indisreplident ELSE false END)
 		FROM pg_attribute a
 		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''

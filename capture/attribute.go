@@ -1,0 +1,194 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sluicecdc/sluice/capture/pgoutput"
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// attribute is a column in today's catalogue, a dropped one included.
+type attribute struct {
+	Number    int16
+	Name      string
+	Type      uint32
+	Mod       int32
+	Dropped   bool
+	Generated bool
+	Key       bool    // of the primary key
+	Missing   *string // what rows older than the column have
+}
+
+// attributes reads all columns of a table in the order of their numbers; none when it is gone. The
+// rows of a partitioned table are its leaves', and so is what they had before a column was added.
+// attmissingval is an array of one, whose text is read back as one of text: types whose own delimiter
+// is not the comma (box) are not quoted in it and lose the braces only.
+func (c *catalogue) attributes(ctx context.Context, oid uint32) ([]attribute, error) {
+	const missing = `CASE WHEN t.typdelim = ',' THEN (m.attmissingval::text::text[])[1] ELSE btrim(m.attmissingval::text, '{}') END`
+	const q = `
+		SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped, a.attgenerated <> '',
+			EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
+			CASE WHEN a.attisdropped THEN NULL ELSE (SELECT ` + missing + `
+				FROM pg_partition_tree(a.attrelid) p JOIN pg_attribute m ON m.attrelid = p.relid AND m.attname = a.attname
+				JOIN pg_type t ON t.oid = m.atttypid
+				WHERE m.atthasmissing LIMIT 1) END
+		FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 ORDER BY a.attnum`
+	rows, err := c.source.ask.Query(ctx, q, oid)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the columns of table %d: %w", oid, err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[attribute])
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the columns of table %d: %w", oid, err)
+	}
+	return all, nil
+}
+
+// agreeing gives for each column of a message the attribute that it is, nil when today's catalogue
+// describes another shape: a later statement has run already. Generated columns are in the message
+// where the publication has them.
+func agreeing(columns []pgoutput.RelationColumn, all []attribute) []attribute {
+	for _, generated := range []bool{false, true} {
+		live := slices.DeleteFunc(slices.Clone(all), func(a attribute) bool { return a.Dropped || a.Generated && !generated })
+		if slices.EqualFunc(columns, live, func(c pgoutput.RelationColumn, a attribute) bool {
+			return c.Name == a.Name && c.Type == a.Type && c.Mod == a.Mod
+		}) {
+			return live
+		}
+	}
+	return nil
+}
+
+// number finds the numbers of a message's columns where today's catalogue has another shape, by the
+// version before it and by what the catalogue still has under the same name. A column that the two say
+// different things of, or neither, has the number 0, unless its neighbours leave one only: numbers rise
+// from column to column and all that ever were are in the catalogue.
+func number(columns []pgoutput.RelationColumn, before *version, all []attribute) []int16 {
+	out := make([]int16, len(columns))
+	if before != nil && slices.Equal(columns, before.Columns) {
+		for i := range out {
+			out[i] = before.Table.Columns[i].Attnum
+		}
+		return out // the statement that made today's shape came later
+	}
+	for i, c := range columns {
+		out[i] = one(numberBefore(before, c), numberNow(all, c))
+	}
+	dropOutOfOrder(out)
+	fillBetween(out, all)
+	return out
+}
+
+// one gives what two sources agree on, 0 standing for no answer.
+func one(a, b int16) int16 {
+	switch {
+	case a == 0:
+		return b
+	case b == 0 || a == b:
+		return a
+	}
+	return 0
+}
+
+func numberBefore(v *version, c pgoutput.RelationColumn) int16 {
+	if v == nil {
+		return 0
+	}
+	for i := range v.Table.Columns {
+		if v.Table.Columns[i].Name == c.Name {
+			return v.Table.Columns[i].Attnum
+		}
+	}
+	return 0
+}
+
+func numberNow(all []attribute, c pgoutput.RelationColumn) int16 {
+	for i := range all {
+		if a := &all[i]; a.Name == c.Name && !a.Dropped {
+			return a.Number
+		}
+	}
+	return 0
+}
+
+// dropOutOfOrder forgets numbers that cannot stand where they are: one of the two is wrong.
+func dropOutOfOrder(numbers []int16) {
+	wrong := make([]bool, len(numbers))
+	for i, a := range numbers {
+		for j, b := range numbers[i+1:] {
+			if a != 0 && b != 0 && b <= a {
+				wrong[i], wrong[i+1+j] = true, true
+			}
+		}
+	}
+	for i := range numbers {
+		if wrong[i] {
+			numbers[i] = 0
+		}
+	}
+}
+
+// fillBetween finds runs of unknown columns for which exactly as many numbers are left.
+func fillBetween(numbers []int16, all []attribute) {
+	last := int16(len(all))
+	for i := 0; i < len(numbers); i++ {
+		if numbers[i] != 0 {
+			continue
+		}
+		low, high, end := int16(0), last+1, i
+		if i > 0 {
+			low = numbers[i-1]
+		}
+		for end < len(numbers) && numbers[end] == 0 {
+			end++
+		}
+		if end < len(numbers) {
+			high = numbers[end]
+		}
+		if i > 0 && low == 0 || int(high-low)-1 != end-i {
+			i = end
+			continue
+		}
+		for k := i; k < end; k++ {
+			numbers[k] = low + int16(k-i) + 1
+		}
+		i = end
+	}
+}
+
+// missing gives what rows older than a column have: from the catalogue, or from the version before.
+func missing(attnum int16, before *version, all []attribute) *string {
+	for i := range all {
+		if all[i].Number == attnum && all[i].Missing != nil {
+			return all[i].Missing
+		}
+	}
+	if i := before.find(attnum); i >= 0 {
+		return before.Table.Columns[i].Missing
+	}
+	return nil
+}
+
+// numbered gives a table's columns their numbers, and what older rows have in them. It tells whether
+// today's catalogue has the message's shape.
+func (c *catalogue) numbered(t *change.Table, columns []pgoutput.RelationColumn, before *version, all []attribute) bool {
+	live := agreeing(columns, all)
+	var numbers []int16
+	if live == nil {
+		numbers = number(columns, before, all)
+	}
+	for i := range t.Columns {
+		col := &t.Columns[i]
+		if live != nil {
+			col.Attnum = live[i].Number
+		} else {
+			col.Attnum = numbers[i]
+		}
+		col.Missing = missing(col.Attnum, before, all)
+	}
+	return live != nil
+}
