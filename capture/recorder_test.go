@@ -3,7 +3,6 @@ package capture
 import (
 	"context"
 	"fmt"
-	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -205,11 +204,11 @@ func (r *recorder) value(oid uint32, v change.Value) string {
 	if err != nil {
 		r.t.Errorf("type %d: %v", oid, err)
 	}
-	if s := fmt.Sprint(x); len(s) > 40 {
+	s := fmt.Sprint(x)
+	if len(s) > 40 {
 		return fmt.Sprintf("%s…%d", s[:8], len(s))
-	} else {
-		return s
 	}
+	return s
 }
 
 // await gives all changes once there are at least n, heartbeats left out.
@@ -254,10 +253,4 @@ func (r *recorder) awaitHeartbeats(n int) {
 		}
 		return beats >= n
 	})
-}
-
-func (r *recorder) journalCopy() map[string][]byte {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.journal)
 }

@@ -9,8 +9,7 @@ import (
 
 func TestWaitsDoubleUpToMost(t *testing.T) {
 	b := Backoff{First: time.Second, Most: 5 * time.Second}
-	for i, most := range []time.Duration{1, 2, 4, 5, 5} {
-		most *= time.Second
+	for i, most := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, b.Most, b.Most} {
 		if d := b.Next(); d < most/2 || d > most {
 			t.Errorf("wait %d is %s, want %s to %s", i+1, d, most/2, most)
 		}

@@ -136,11 +136,11 @@ func processCPU(b *testing.B, pid string) time.Duration {
 		b.Skip("needs /proc")
 	}
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	var ticks time.Duration
+	var ticks int64
 	for _, f := range fields[11:13] {
 		var n int64
 		fmt.Sscan(string(f), &n)
-		ticks += time.Duration(n)
+		ticks += n
 	}
-	return ticks * 10 * time.Millisecond
+	return time.Duration(ticks) * 10 * time.Millisecond
 }
