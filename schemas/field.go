@@ -48,6 +48,8 @@ func columnField(name string, c *change.Column, nullable bool) field {
 	f := field{Name: name, Type: avroType(&c.Type, false)}
 	if nullable {
 		f = optional(name, f.Type)
+	} else {
+		f.Default = zero(f.Type)
 	}
 	if name != c.Name {
 		f.Column = c.Name
@@ -57,6 +59,27 @@ func columnField(name string, c *change.Column, nullable bool) field {
 		f.Kind = kindText
 	}
 	return f
+}
+
+// zero is the default of a key's field, for readers of older schemas only: without one no key could
+// ever gain, lose or rename a column in a registry that checks compatibility.
+func zero(avro any) json.RawMessage {
+	kind, _ := avro.(string)
+	if s, isSchema := avro.(schema); isSchema {
+		kind = s.Type
+		if s.LogicalType == "uuid" {
+			return json.RawMessage(`"00000000-0000-0000-0000-000000000000"`)
+		}
+	}
+	switch kind {
+	case "boolean":
+		return json.RawMessage("false")
+	case "int", "long", "float", "double":
+		return json.RawMessage("0")
+	case "array":
+		return json.RawMessage("[]")
+	}
+	return json.RawMessage(`""`)
 }
 
 func isOwnText(t *change.Type) bool {

@@ -27,7 +27,9 @@ func FieldName(column string) string {
 func FieldNames(t *change.Table) ([]string, error) {
 	names, seen := make([]string, len(t.Columns)), map[string]string{}
 	for i, c := range t.Columns {
-		names[i] = FieldName(c.Name)
+		if names[i] = c.Field; names[i] == "" {
+			names[i] = FieldName(c.Name)
+		}
 		if other, taken := seen[names[i]]; taken {
 			return nil, fmt.Errorf("columns %q and %q of table %s would share the Avro name %s: the table is not published; rename one of them or drop it by a transform",
 				other, c.Name, quoted(t), names[i])

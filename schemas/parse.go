@@ -81,6 +81,9 @@ func columnIndex(t *change.Table, name string) int {
 
 func column(f *Field) change.Column {
 	c := change.Column{Name: columnName(f), Type: columnType(f), Attnum: int16(number(f.Props, "sluice.attnum", 15))}
+	if f.Name != FieldName(c.Name) {
+		c.Field = f.Name
+	}
 	if missing, has := f.Props["sluice.missing"]; has {
 		c.Missing = &missing
 	}

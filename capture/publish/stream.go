@@ -110,23 +110,19 @@ func (p *Publisher) newRoute(ctx context.Context, t *change.Table) (*route, erro
 	if re != nil {
 		shape = re.mapping.Table()
 	}
-	pair, err := schemas.ForTable(topic, shape)
-	if err != nil {
-		return nil, err
-	}
-	keyID, valueID, err := p.register(ctx, topic, pair)
+	l, err := p.settle(ctx, topic, shape)
 	if err != nil {
 		return nil, err
 	}
 	encoder, err := avro.NewEncoder(avro.Options{
 		Source: p.o.Source, Database: p.o.Database, Version: p.o.Version,
-		Topic: topic, Table: shape, KeyID: keyID, ValueID: valueID,
+		Topic: topic, Table: l.table, KeyID: l.key, ValueID: l.value,
 	})
 	if err != nil {
 		return nil, err
 	}
 	p.forgetOlder(t)
-	return &route{table: t, shape: shape, reshape: re, stream: s, encoder: encoder, pair: pair, metrics: p.metrics.table(t)}, nil
+	return &route{table: t, shape: shape, reshape: re, stream: s, encoder: encoder, pair: l.pair, metrics: p.metrics.table(t)}, nil
 }
 
 // forgetOlder drops the routes of versions that t replaces, so that many schema changes do not add

@@ -35,6 +35,9 @@ type Column struct {
 	// Missing is the text of the value that rows older than the column have without having been
 	// written (pg_attribute.attmissingval); nil for NULL.
 	Missing *string
+	// Field is the column's name in the records of its topic where that does not follow from Name: a
+	// column whose type has changed gets another field.
+	Field string
 }
 
 // IsKey tells whether column i is part of the record key.
