@@ -75,6 +75,7 @@ func testMappings(t *testing.T, version int) {
 	}
 	d.exec("alter table items replica identity full")
 	capture, sinks := d.start("capture"), d.start("sink")
+	d.caughtUp(60 * time.Second)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 	defer cancel()
