@@ -317,7 +317,7 @@ func TestTLS(t *testing.T) {
 	if err := clientOf(t, Config{Registry: s.URL, TLS: TLS{CA: ca}}, quiet).Ping(context.Background()); err != nil {
 		t.Error(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	if err := clientOf(t, Config{Registry: s.URL}, quiet).Ping(ctx); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("an unknown authority: %v", err)
