@@ -140,7 +140,7 @@ func TestAppendBlocksAtTheBudget(t *testing.T) {
 	p := loose(2)
 	p.cfg.BufferBytes = 64 << 10
 	value := make([]byte, 1000)
-	blocked := timeout(t, 50*time.Millisecond)
+	blocked := timeout(t, time.Second)
 	var err error
 	n := 0
 	for ; err == nil; n++ {

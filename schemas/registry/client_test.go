@@ -270,7 +270,7 @@ func TestUnreachableEndsWithItsReason(t *testing.T) {
 	addr := l.Addr().String()
 	_ = l.Close()
 	c := clientOf(t, Config{Registry: "http://" + addr}, quiet)
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	err = c.Ping(ctx)
 	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), addr) || !strings.Contains(err.Error(), "refused") {
