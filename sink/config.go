@@ -15,6 +15,7 @@ const (
 	DefaultMode     = ModeTransactions
 	DefaultTruncate = TruncateRefuse
 	DefaultCreate   = true
+	DefaultEvolve   = EvolveAdd
 )
 
 // Config is what every entry of the section "sinks" shares, whatever its destination; a destination
@@ -27,6 +28,7 @@ type Config struct {
 	Type   string  `yaml:"type"`
 	Mode   Mode    `yaml:"mode,omitempty"`
 	Create *bool   `yaml:"create,omitempty"` // create destination tables that are absent
+	Evolve Evolve  `yaml:"evolve,omitempty"`
 	Tables []Table `yaml:"tables"`
 }
 
@@ -50,6 +52,17 @@ type Mode string
 // ModeTransactions applies whole source transactions in commit order.
 const ModeTransactions Mode = "transactions"
 
+// Evolve says how far destination tables follow schema changes of the source's. What is not followed
+// holds the sink, with the statements to run.
+type Evolve string
+
+// The extents, each with those before it.
+const (
+	EvolveNone Evolve = "none" // every difference holds the sink
+	EvolveAdd  Evolve = "add"  // columns are added and types widened, nothing is taken away
+	EvolveAll  Evolve = "all"  // columns are also renamed and dropped, keys changed, values converted where they stay the same
+)
+
 // TruncatePolicy says what a TRUNCATE at the source does at the destination.
 type TruncatePolicy string
 
@@ -67,6 +80,9 @@ func (c *Config) SetDefaults() {
 	if c.Create == nil {
 		create := DefaultCreate
 		c.Create = &create
+	}
+	if c.Evolve == "" {
+		c.Evolve = DefaultEvolve
 	}
 	for i := range c.Tables {
 		t := &c.Tables[i]
@@ -91,6 +107,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Mode != "" && c.Mode != ModeTransactions {
 		return fmt.Errorf("mode: %q is not built: only transactions is", c.Mode)
+	}
+	if c.Evolve != "" && c.Evolve != EvolveNone && c.Evolve != EvolveAdd && c.Evolve != EvolveAll {
+		return fmt.Errorf("evolve: %q is none of add (columns are added and types widened), all (columns are renamed and dropped too) and none (a schema change holds the sink)", c.Evolve)
 	}
 	if len(c.Tables) == 0 {
 		return errors.New("tables: missing: at least one {from: schema.table, deletes: ...}")

@@ -24,7 +24,7 @@ func (r *Runner) feed(ctx context.Context, consumer Consumer) (err error) {
 			return err
 		}
 		if err := r.dest.Apply(applying, b); err != nil {
-			if !Retryable(err) {
+			if !Retryable(err) && r.held == nil {
 				r.metrics.fail(b)
 			}
 			return fmt.Errorf("cannot apply the groups %s: %w", describe(b), err)
@@ -46,6 +46,11 @@ func (r *Runner) applied(b *Batch, offsets *offsetCommitter) {
 	now := time.Now()
 	r.metrics.apply(b, now)
 	r.backoff.Reset()
+	if r.held != nil && !b.Open {
+		r.log.Info("sink goes on: what held it is gone", "table", r.held.Table)
+		r.release()
+		r.status.set(StateRunning, "")
+	}
 	if b.Open {
 		return
 	}

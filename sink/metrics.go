@@ -19,6 +19,7 @@ type Metrics struct {
 	batches  *prometheus.CounterVec
 	retries  *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
+	held     *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics.
@@ -41,7 +42,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		retries: counter("sluice_sink_retries_total", "Attempts that ended with an error that may pass.", "sink"),
 		dropped: counter("sluice_sink_cut_short_records_total", "Records dropped because the group that they belong to never ended.", "sink"),
 	}
-	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped)
+	m.held = gauge("sluice_sink_held", "1 while the sink waits at a change of the source table for a person, by reason: truncate, schema, values.", "sink", "table", "reason")
+	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held)
 	return m
 }
 
@@ -90,6 +92,7 @@ type sinkMetrics struct {
 	latency, recovery         prometheus.Observer
 	batches, retries, dropped prometheus.Counter
 	records                   *prometheus.CounterVec
+	held                      *prometheus.GaugeVec
 	name                      string
 	tables                    map[string]*tableMetrics
 	// A table's version changes seldom: last saves the look-up for a run of its changes.
@@ -107,11 +110,14 @@ func newSinkMetrics(m *Metrics, cfg *Config) *sinkMetrics {
 		latency: m.latency.WithLabelValues(cfg.Name), recovery: m.recovery.WithLabelValues(cfg.Name),
 		batches: m.batches.WithLabelValues(cfg.Name),
 		retries: m.retries.WithLabelValues(cfg.Name), dropped: m.CutShort(cfg.Name),
-		records: m.records, name: cfg.Name, tables: map[string]*tableMetrics{},
+		records: m.records, held: m.held, name: cfg.Name, tables: map[string]*tableMetrics{},
 	}
 	for i := range cfg.Tables {
 		name := cfg.Tables[i].label()
 		s.table(name)
+		for _, why := range []Hold{HoldTruncate, HoldSchema, HoldValues} {
+			s.hold(&HeldError{Table: name, Why: why}, 0)
+		}
 		for _, kind := range []string{"missing", "extra", "different"} {
 			m.drift.WithLabelValues(cfg.Name, name, kind)
 		}
@@ -180,6 +186,11 @@ func (s *sinkMetrics) fail(b *Batch) {
 			t.open = 0
 		}
 	}
+}
+
+// hold says whether a table holds the sink.
+func (s *sinkMetrics) hold(h *HeldError, held float64) {
+	s.held.WithLabelValues(s.name, h.Table, string(h.Why)).Set(held)
 }
 
 // forget drops what was counted for a group that will be read again.

@@ -58,7 +58,7 @@ func (p *path) explain(c *change.Change, err error) error {
 }
 
 func (p *path) hold(c *change.Change, reason string) error {
-	return &HeldError{Table: c.Table.QualifiedName(), Reason: reason + ". Run at the source: ALTER TABLE " +
+	return &HeldError{Table: c.Table.QualifiedName(), Why: HoldValues, Reason: reason + ". Run at the source: ALTER TABLE " +
 		change.FormatName(c.Table.Schema, c.Table.Name) + " REPLICA IDENTITY FULL, then let this sink begin with a new copy of the table"}
 }
 

@@ -23,6 +23,11 @@ func waits() retry.Backoff {
 	return retry.Backoff{First: 100 * time.Millisecond, Most: 15 * time.Second}
 }
 
+// looks are the pauses between two looks of a held sink at what holds it: each reads the batch again.
+func looks() retry.Backoff {
+	return retry.Backoff{First: time.Second, Most: 8 * time.Second}
+}
+
 // Consumer gives whole groups in commit order. One goroutine uses it.
 type Consumer interface {
 	// Next blocks until there is a batch. Small groups are gathered up to the batch's limits while due
@@ -60,9 +65,11 @@ type Runner struct {
 	status  board
 	metrics *sinkMetrics
 	backoff retry.Backoff
+	// held is why the sink waits for a person; nil when it does not.
+	held    *HeldError
+	looking retry.Backoff
 	// failed is when the failure that is being recovered from happened; zero when all is well.
 	failed time.Time
-	closed bool // dest is
 }
 
 // New gives a runner; it does not connect. The runner owns dest and closes it at the end of Run.
@@ -71,7 +78,7 @@ func New(cfg Config, dest Sink, deps Deps) *Runner {
 	if deps.DrainTimeout == 0 {
 		deps.DrainTimeout = DefaultDrainTimeout
 	}
-	r := &Runner{backoff: waits(), cfg: cfg, dest: dest, deps: deps, log: deps.Log.With("sink", cfg.Name)}
+	r := &Runner{backoff: waits(), looking: looks(), cfg: cfg, dest: dest, deps: deps, log: deps.Log.With("sink", cfg.Name)}
 	r.metrics = newSinkMetrics(deps.Metrics, &cfg)
 	r.status.init()
 	deps.Metrics.lag.watch(cfg.Name, func() float64 { return r.Status().LagSeconds })
@@ -82,8 +89,7 @@ func New(cfg Config, dest Sink, deps Deps) *Runner {
 func (r *Runner) Status() Status { return r.status.get() }
 
 // Run applies until ctx ends (nil: the batch under way was finished) or an error is permanent. It is
-// called once. A sink that is held gives its lease back and stays, for its status to be seen, until
-// ctx ends.
+// called once. A sink that is held gives its lease back, and looks every few seconds whether it can go on.
 func (r *Runner) Run(ctx context.Context) (err error) {
 	defer func() {
 		err = errors.Join(err, r.closeDestination())
@@ -97,7 +103,6 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 			return nil
 		case errors.As(err, &held):
 			r.hold(ctx, held)
-			return nil
 		case errors.Is(err, ErrFenced):
 			r.log.Warn("another process has taken the sink over: standing by")
 			_ = retry.Wait(ctx, leaseCheck) // the loop looks at ctx
@@ -117,10 +122,6 @@ func (r *Runner) stopped(ctx context.Context, err error) {
 }
 
 func (r *Runner) closeDestination() error {
-	if r.closed {
-		return nil
-	}
-	r.closed = true
 	if err := r.dest.Close(); err != nil {
 		return fmt.Errorf("sink %s: cannot close the destination: %w", r.cfg.Name, err)
 	}
@@ -137,7 +138,9 @@ func (r *Runner) attempt(ctx context.Context) error {
 		r.failed = time.Now() // a restart: what came meanwhile is to be caught up with
 	}
 	r.status.applied(from)
-	r.status.set(StateRunning, "")
+	if r.held == nil {
+		r.status.set(StateRunning, "")
+	}
 	consumer, err := r.deps.Open(ctx, from)
 	if err != nil {
 		return err
@@ -182,15 +185,33 @@ func (r *Runner) retry(ctx context.Context, err error) {
 	_ = retry.Wait(ctx, wait) // the caller looks at ctx
 }
 
-// hold keeps the process answering while a person decides. The lease goes back, with what is open:
-// a held sink must not lock rows of the destination.
+// hold waits for a person, and for the next look at what they did. The lease goes back, with what is
+// open: a held sink must not lock rows of the destination.
 func (r *Runner) hold(ctx context.Context, held *HeldError) {
-	r.log.Error("sink is held: its position is kept and nothing of the batch was applied", "table", held.Table, "reason", held.Reason)
+	if r.held == nil || *r.held != *held {
+		r.log.Error("sink is held: its position is kept and nothing of the batch was applied", "table", held.Table, "reason", held.Reason)
+		r.release()
+		r.held = held
+		r.metrics.hold(held, 1)
+	}
+	if r.failed.IsZero() {
+		r.failed = time.Now()
+	}
 	r.status.set(StateHeld, held.Error())
 	if err := r.closeDestination(); err != nil {
 		r.log.Warn("sink is held and keeps its lease", "error", err)
 	}
-	<-ctx.Done()
+	_ = retry.Wait(ctx, r.looking.Next()) // the caller looks at ctx
+}
+
+// release says that what held the sink does so no more.
+func (r *Runner) release() {
+	if r.held == nil {
+		return
+	}
+	r.metrics.hold(r.held, 0)
+	r.held = nil
+	r.looking.Reset()
 }
 
 func (r *Runner) explain(err error) error {

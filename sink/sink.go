@@ -52,8 +52,19 @@ var ErrFenced = errors.New("another process has taken this sink over")
 // destination and its checkpoint are as they were before the batch.
 type HeldError struct {
 	Table  string // the source's, schema.table
+	Why    Hold
 	Reason string // what was refused, and how to go on
 }
+
+// Hold is the kind of a HeldError, for metrics.
+type Hold string
+
+// The kinds.
+const (
+	HoldTruncate Hold = "truncate" // a TRUNCATE that the configuration refuses
+	HoldSchema   Hold = "schema"   // a schema change that evolve does not follow
+	HoldValues   Hold = "values"   // values that did not travel and that the destination does not have
+)
 
 func (e *HeldError) Error() string { return "held at table " + e.Table + ": " + e.Reason }
 
@@ -67,6 +78,6 @@ type Sink interface {
 	// equals applying it once. An open batch is kept in the destination's open transaction and
 	// becomes visible with the batch that closes it.
 	Apply(ctx context.Context, b *Batch) error
-	// Close gives the lease back. What is open is dropped.
+	// Close gives the lease back. What is open is dropped. Resume may follow.
 	Close() error
 }

@@ -32,7 +32,6 @@ func newDestination(s config.Sink, log *slog.Logger) (destination, error) {
 		if err != nil {
 			return nil, fmt.Errorf("sinks.%s: %w", s.Name, err)
 		}
-		o.Evolve = true
 		return postgres.New(o)
 	default:
 		return nil, fmt.Errorf("sinks.%s.type: %q is not a kind of sink", s.Name, s.Type)

@@ -13,7 +13,6 @@ var later = []struct {
 	{regexp.MustCompile(`^sinks\.[^.]+\.lock$`), "locking synced columns at the destination"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.breaker$`), "the breaker on mass changes"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.cadence$`), "applying on a schedule"},
-	{regexp.MustCompile(`^sinks\.[^.]+\.evolve$`), "choosing how schema changes are followed"},
 }
 
 // notYet says what a key of a later version stands for.

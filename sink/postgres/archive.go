@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/sink"
 )
 
 // Columns of an archive table beside those of the table that it is for: when the row was deleted at the
@@ -65,8 +66,8 @@ func (s *Sink) completeArchive(ctx context.Context, t *target) error {
 		return err
 	}
 	alter := "ALTER TABLE " + t.archive + " " + list(rows, ", ", func(_ int, r [][]byte) string { return "ADD COLUMN " + string(r[0]) })
-	if !s.o.Evolve {
-		return refuse("run: "+alter, "it lacks %d of the columns that rows are archived with", len(rows))
+	if s.o.Evolve == sink.EvolveNone {
+		return s.hold(t, []step{{sql: alter, why: "its archive lacks columns that rows are archived with"}}, "")
 	}
 	_, err = s.exec(ctx, alter)
 	return err

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,19 +17,22 @@ type attribute struct {
 	typ       string // base type without modifier
 	full      string // with it
 	generated bool
+	number    int  // pg_attribute.attnum
+	required  bool // NOT NULL without a default
 }
 
 // The types come with domains resolved and modifiers off: casting text to varchar(3) would cut it to
 // three characters in silence, while assigning it to such a column is an error, as it should be.
 const readColumns = `WITH RECURSIVE a AS (
-	SELECT attname, atttypid AS typ, atttypmod AS mod, attgenerated <> '' AS generated FROM pg_catalog.pg_attribute
+	SELECT attname, atttypid AS typ, atttypmod AS mod, attgenerated <> '' AS generated, attnum,
+		attnotnull AND NOT atthasdef AND attidentity = '' AS required FROM pg_catalog.pg_attribute
 	WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped
 ), base AS (
-	SELECT attname, typ, mod, generated FROM a
+	SELECT attname, typ, mod, generated, attnum, required FROM a
 	UNION ALL
-	SELECT b.attname, t.typbasetype, t.typtypmod, b.generated FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typ WHERE t.typtype = 'd'
+	SELECT b.attname, t.typbasetype, t.typtypmod, b.generated, b.attnum, b.required FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typ WHERE t.typtype = 'd'
 )
-SELECT b.attname, pg_catalog.format_type(b.typ, -1), pg_catalog.format_type(b.typ, b.mod), b.generated FROM base b
+SELECT b.attname, pg_catalog.format_type(b.typ, -1), pg_catalog.format_type(b.typ, b.mod), b.generated, b.attnum, b.required FROM base b
 JOIN pg_catalog.pg_type t ON t.oid = b.typ WHERE t.typtype <> 'd'`
 
 // catalog reads a table; name is SQL.
@@ -41,7 +45,8 @@ func (s *Sink) catalog(ctx context.Context, name string) (relation, error) {
 	r.kind = string(rows[0][0])
 	rows, err = s.query(ctx, readColumns, name)
 	for _, c := range rows {
-		r.columns[string(c[0])] = attribute{typ: string(c[1]), full: string(c[2]), generated: string(c[3]) == "t"}
+		number, _ := strconv.Atoi(string(c[4]))
+		r.columns[string(c[0])] = attribute{typ: string(c[1]), full: string(c[2]), generated: string(c[3]) == "t", number: number, required: string(c[5]) == "t"}
 	}
 	return r, err
 }

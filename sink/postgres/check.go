@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+
+	"github.com/sluicecdc/sluice/sink"
 )
 
 // Finding is one thing that Check looked at. Fault is empty when it is well; Fix is what to run or
@@ -143,7 +145,7 @@ func (c *checker) columns(what, name string, t Table, have relation) {
 	named := make([]string, 0, len(t.Columns)+len(t.Soft))
 	named = append(named, t.Columns...)
 	for _, soft := range t.Soft {
-		if t.Columns != nil || !c.s.o.Evolve {
+		if t.Columns != nil || c.s.o.Evolve == sink.EvolveNone {
 			named = append(named, soft.Column)
 		}
 	}

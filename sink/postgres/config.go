@@ -9,11 +9,10 @@ import (
 	"github.com/sluicecdc/sluice/sink"
 )
 
-// FromConfig gives the options of a configured sink. Absent columns are added where absent tables are
-// created.
+// FromConfig gives the options of a configured sink.
 func FromConfig(common sink.Config, own Config, log *slog.Logger) (Options, error) {
 	common.SetDefaults()
-	o := Options{Config: own, Name: common.Name, Source: common.Source, Create: common.CreateTables(), Evolve: common.CreateTables(), Log: log}
+	o := Options{Config: own, Name: common.Name, Source: common.Source, Create: common.CreateTables(), Evolve: common.Evolve, Log: log}
 	for i, t := range common.Tables {
 		table, err := tableFrom(t)
 		if err != nil {

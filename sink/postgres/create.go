@@ -64,38 +64,6 @@ func (s *Sink) columnSQL(ctx context.Context, t *target, i int) (string, error) 
 	return def, nil
 }
 
-// complete adds the columns that an existing table lacks, in the same transaction as the first row that
-// has them, or says how to.
-func (s *Sink) complete(ctx context.Context, t *target, have relation) (relation, error) {
-	var lacking []string
-	for i, c := range t.cols {
-		if _, ok := have.columns[c.name]; !ok {
-			def, err := s.columnSQL(ctx, t, i)
-			if err != nil {
-				return have, err
-			}
-			lacking = append(lacking, "ADD COLUMN "+def)
-		}
-	}
-	for _, c := range t.opt.Soft {
-		if _, ok := have.columns[c.Column]; !ok && !t.synced(c.Column) {
-			lacking = append(lacking, "ADD COLUMN "+c.sql())
-		}
-	}
-	if len(lacking) == 0 {
-		return have, nil
-	}
-	alter := "ALTER TABLE " + t.name + " " + strings.Join(lacking, ", ")
-	if !s.o.Evolve || t.opt.Columns != nil && !t.opt.Shared {
-		return have, refuse("run: "+alter, "it lacks %d of the columns that are written to it", len(lacking))
-	}
-	s.log.Info("adding columns", "table", t.name, "sql", alter)
-	if _, err := s.exec(ctx, alter); err != nil {
-		return have, err
-	}
-	return s.catalog(ctx, t.name)
-}
-
 // synced tells whether a destination column is written from the source.
 func (t *target) synced(name string) bool {
 	for _, c := range t.cols {

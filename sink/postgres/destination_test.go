@@ -89,7 +89,7 @@ func TestTableThatIsThere(t *testing.T) {
 
 	no := false
 	c := hard("t")
-	c.Create = &no
+	c.Create, c.Evolve = &no, sink.EvolveNone
 	s = d.resumed(t, c)
 	wider := table("t", "id integer", "v varchar(10)", "new numeric(5,1)", "more mood")
 	wantError(t, apply(s, create(wider, "2", "b", "2.5", "happy")), `ALTER TABLE "public"."t" ADD COLUMN "more" text`)
@@ -329,7 +329,7 @@ func TestCheckFindsWhatIsMissing(t *testing.T) {
 	d.exec(t, "CREATE TABLE t (id int PRIMARY KEY); CREATE VIEW v AS SELECT 1 AS id")
 	no, off := false, "f"
 	c := hard("t", "v", "absent")
-	c.Create = &no
+	c.Create, c.Evolve = &no, sink.EvolveNone
 	c.Tables[0].Deletes = sink.Deletes{Policy: sink.DeleteSoft, Set: []sink.Assignment{{Column: "active", Value: &off}}}
 	s := d.open(t, c)
 	found := faults(s.Check(context.Background()))

@@ -120,7 +120,7 @@ func (s *Sink) find(ctx context.Context, tb *change.Table, id change.Row) (chang
 // unsent is the error for a row whose unchanged values are not at the destination either.
 func unsent(t *target, row change.Row) error {
 	if t.opt.Filtered {
-		return &sink.HeldError{Table: t.opt.From, Reason: "the row " + t.shown(row) + " starts to match where, and unchanged TOASTed values of it did not travel in the log: " +
+		return &sink.HeldError{Table: t.opt.From, Why: sink.HoldValues, Reason: "the row " + t.shown(row) + " starts to match where, and unchanged TOASTed values of it did not travel in the log: " +
 			t.name + " does not hold them. Run at the source: ALTER TABLE ... REPLICA IDENTITY FULL, then let this sink begin with a new copy of the table"}
 	}
 	names := ""

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sluicecdc/sluice/sink"
 )
 
 // Config is what a sink of type postgres has beside the keys common to all sinks.
@@ -32,9 +34,9 @@ type Options struct {
 	Tables       []Table
 	// Create says that tables (and their schemas) that are absent are created.
 	Create bool
-	// Evolve says that columns which the source has and an existing table lacks are added to it. It
-	// has no effect on tables with Columns.
-	Evolve bool
+	// Evolve says how far tables follow schema changes. Columns that the configuration lists are neither
+	// added, renamed nor dropped.
+	Evolve sink.Evolve
 	Log    *slog.Logger
 }
 

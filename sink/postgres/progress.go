@@ -37,10 +37,10 @@ var progressComments = []string{
 	`COMMENT ON COLUMN sluice.progress.offsets IS 'Next offset to read, by Kafka topic and partition'`,
 }
 
-// setUp makes schema and table of the checkpoints where they are absent. The lock keeps two sinks that
-// start together from making them twice.
+// setUp makes the schema and our tables where they are absent. The lock keeps two sinks that start
+// together from making them twice.
 func (s *Sink) setUp(ctx context.Context) error {
-	have, err := s.present(ctx, progressTable)
+	have, err := s.present(ctx, shapesTable) // the younger of the two
 	if err != nil || have {
 		return err
 	}
@@ -50,6 +50,12 @@ func (s *Sink) setUp(ctx context.Context) error {
 	}
 	if have, err = s.present(ctx, progressTable); err == nil && !have {
 		err = s.createProgress(ctx)
+	}
+	if err == nil {
+		have, err = s.present(ctx, shapesTable)
+	}
+	if err == nil && !have {
+		err = s.execAll(ctx, append([]string{createShapes}, shapesComments...))
 	}
 	if err != nil {
 		return err

@@ -69,6 +69,9 @@ func New(o Options) (*Sink, error) {
 		s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
 	s.log = s.log.With("sink", o.Name)
+	if s.o.Evolve == "" {
+		s.o.Evolve = sink.DefaultEvolve
+	}
 	for i := range o.Tables {
 		t := &s.o.Tables[i]
 		s.tables[tableID(t.ToSchema, t.ToName)] = t

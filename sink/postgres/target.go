@@ -40,10 +40,20 @@ type dest struct {
 	copies bool
 }
 
-// target gives the compiled form of a table version, making or completing the destination table when
-// it is new. It must be called inside the transaction.
+// ready gives the compiled form of a table version when the destination table stands for it now. A table
+// that several sources fill stands for a version of each.
+func (s *Sink) ready(tb *change.Table) *target {
+	t := s.targets[tb]
+	if t == nil || !t.opt.Shared && t.dest.current != t {
+		return nil
+	}
+	return t
+}
+
+// target gives the compiled form of a table version, making the destination table when it is absent and
+// changing it to follow the source's. It must be called inside the transaction.
 func (s *Sink) target(ctx context.Context, tb *change.Table) (*target, error) {
-	if t := s.targets[tb]; t != nil {
+	if t := s.ready(tb); t != nil {
 		return t, nil
 	}
 	opt := s.tables[tableID(tb.Schema, tb.Name)]
@@ -58,7 +68,7 @@ func (s *Sink) target(ctx context.Context, tb *change.Table) (*target, error) {
 		t.dest = &dest{copies: true}
 		s.dests[t.name] = t.dest
 	}
-	s.targets[tb] = t
+	s.targets[tb], t.dest.current = t, t
 	return t, nil
 }
 
@@ -73,14 +83,15 @@ func (s *Sink) prepareTarget(ctx context.Context, t *target) error {
 	if err != nil {
 		return err
 	}
+	made := have.kind == ""
 	switch {
-	case have.kind == "" && !s.o.Create:
+	case made && !s.o.Create:
 		create, err := s.createSQL(ctx, t)
 		if err != nil {
 			return err
 		}
 		return refuse("run: "+create, "the table does not exist and create is false")
-	case have.kind == "":
+	case made:
 		if err = s.createTable(ctx, t); err != nil {
 			return err
 		}
@@ -90,10 +101,20 @@ func (s *Sink) prepareTarget(ctx context.Context, t *target) error {
 	case have.kind != "r" && have.kind != "p":
 		return refuse("give the name of a table", "it is not a table (relkind %s)", have.kind)
 	}
-	if have, err = s.complete(ctx, t, have); err != nil {
+	was, err := s.remembered(ctx, t)
+	if err != nil {
 		return err
 	}
-	if err = s.adopt(ctx, t, have); err != nil || t.opt.Deletes != Archive {
+	if made {
+		was = nil // it was another table's
+	}
+	if have, err = s.evolve(ctx, t, was, have); err != nil {
+		return err
+	}
+	if err = s.adopt(ctx, t, have); err != nil {
+		return err
+	}
+	if err = s.remember(ctx, t, was, have); err != nil || t.opt.Deletes != Archive {
 		return err
 	}
 	return s.prepareArchive(ctx, t)

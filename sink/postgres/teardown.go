@@ -4,7 +4,7 @@ import (
 	"context"
 )
 
-// Teardown removes the checkpoint of this sink, then sluice.progress and its schema when nothing else
+// Teardown removes the checkpoint of this sink, then our tables and their schema when nothing else
 // is in them. The data stays. It gives sink.ErrLeased while a process serves the sink.
 func (s *Sink) Teardown(ctx context.Context) error {
 	if err := s.session(ctx); err != nil {
@@ -25,6 +25,13 @@ func (s *Sink) removeProgress(ctx context.Context) error {
 	if _, err := s.exec(ctx, "DELETE FROM sluice.progress WHERE sink = $1 AND source = $2", s.o.Name, s.o.Source); err != nil {
 		return err
 	}
+	have, err := s.present(ctx, shapesTable)
+	if err == nil && have {
+		_, err = s.exec(ctx, "DELETE FROM sluice.shapes WHERE sink = $1 AND source = $2", s.o.Name, s.o.Source)
+	}
+	if err != nil {
+		return err
+	}
 	rows, err := s.query(ctx, "SELECT EXISTS (SELECT FROM sluice.progress)")
 	if err != nil {
 		return err
@@ -38,9 +45,9 @@ func (s *Sink) removeProgress(ctx context.Context) error {
 	return err
 }
 
-// dropProgress drops the table, and the schema when it was the last thing in it.
+// dropProgress drops our tables, and the schema when it was the last thing in it.
 func (s *Sink) dropProgress(ctx context.Context) error {
-	if _, err := s.exec(ctx, "DROP TABLE sluice.progress"); err != nil {
+	if _, err := s.exec(ctx, "DROP TABLE IF EXISTS sluice.progress, sluice.shapes"); err != nil {
 		return err
 	}
 	rows, err := s.query(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_depend

@@ -81,7 +81,7 @@ func (s *Sink) remove(ctx context.Context, p *plan, tp *tablePlan, c *change.Cha
 // tablePlan finds the plan of a table. What is planned for an older version of it goes first, and so
 // does everything when a version is new: making it ready reads and changes the catalog.
 func (s *Sink) tablePlan(ctx context.Context, p *plan, tb *change.Table) (*tablePlan, error) {
-	t := s.targets[tb]
+	t := s.ready(tb)
 	if t == nil || t.dest.current != t {
 		if err := s.execute(ctx, p); err != nil {
 			return nil, err
@@ -141,7 +141,7 @@ func (tp *tablePlan) append(c *change.Change) error {
 func (s *Sink) truncate(ctx context.Context, p *plan, tp *tablePlan, c *change.Change) error {
 	switch {
 	case !tp.t.opt.Truncate:
-		return &sink.HeldError{Table: tp.t.opt.From, Reason: "it was truncated at the source and the sink's truncate is refuse: " +
+		return &sink.HeldError{Table: tp.t.opt.From, Why: sink.HoldTruncate, Reason: "it was truncated at the source and the sink's truncate is refuse: " +
 			"nothing was changed at the destination. Set truncate: apply for the table and start the sink again to delete the rows of " + tp.t.name +
 			", or put the rows back at the source"}
 	case tp.t.opt.Deletes == Ignore:
