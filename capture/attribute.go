@@ -33,7 +33,7 @@ func (c *catalogue) attributes(ctx context.Context, oid uint32) ([]attribute, er
 		SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped, a.attgenerated <> '',
 			EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
 			CASE WHEN a.attisdropped THEN NULL ELSE (SELECT ` + missing + `
-				FROM pg_partition_tree(a.attrelid) p JOIN pg_attribute m ON m.attrelid = p.relid AND m.attname = a.attname
+				FROM (SELECT a.attrelid AS relid UNION SELECT relid FROM pg_partition_tree(a.attrelid)) p JOIN pg_attribute m ON m.attrelid = p.relid AND m.attname = a.attname
 				JOIN pg_type t ON t.oid = m.atttypid
 				WHERE m.atthasmissing LIMIT 1) END
 		FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 ORDER BY a.attnum`
