@@ -36,6 +36,7 @@ const (
 	stateInvalidTable    = "42P16"
 	stateWrongObject     = "42809"
 	stateLockTimeout     = "55P03"
+	stateInternal        = "XX000"
 )
 
 func sqlState(err error) string {
@@ -46,8 +47,10 @@ func sqlState(err error) string {
 	return ""
 }
 
-// temporary tells whether trying again may help: connections that fail, and servers that are
-// starting, stopping or full. What the server refuses for another reason it will refuse again.
+// temporary tells whether trying again may help: connections that fail, servers that are starting,
+// stopping or full, and PostgreSQL's own internal errors (XX000), which a walsender that decodes beside
+// a TRUNCATE was seen to give once ("could not map filenumber to relation OID") and a new one did not.
+// What the server refuses for another reason it will refuse again.
 func temporary(err error) bool {
 	var f *fatalError
 	if errors.As(err, &f) {
@@ -56,7 +59,7 @@ func temporary(err error) bool {
 	switch state := sqlState(err); {
 	case state == "":
 		return true
-	case state == stateInUse, strings.HasPrefix(state, "57P"), strings.HasPrefix(state, "08"),
+	case state == stateInUse, state == stateInternal, strings.HasPrefix(state, "57P"), strings.HasPrefix(state, "08"),
 		strings.HasPrefix(state, "53"), strings.HasPrefix(state, "40"):
 		return true
 	}
