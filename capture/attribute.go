@@ -76,43 +76,41 @@ func number(columns []pgoutput.RelationColumn, before *version, all []attribute)
 		return out // the statement that made today's shape came later
 	}
 	for i, c := range columns {
-		out[i] = one(numberBefore(before, c), numberNow(all, c))
+		was, wasType := numberBefore(before, c)
+		is, isType := numberNow(all, c)
+		switch {
+		case was == is || is == 0 || was != 0 && wasType && !isType:
+			out[i] = was
+		case was == 0 || isType && !wasType:
+			out[i] = is
+		}
 	}
 	dropOutOfOrder(out)
 	fillBetween(out, all)
 	return out
 }
 
-// one gives what two sources agree on, 0 standing for no answer.
-func one(a, b int16) int16 {
-	switch {
-	case a == 0:
-		return b
-	case b == 0 || a == b:
-		return a
-	}
-	return 0
-}
-
-func numberBefore(v *version, c pgoutput.RelationColumn) int16 {
+// numberBefore gives the number that a column's name had, 0 for none, and whether its type was the same.
+func numberBefore(v *version, c pgoutput.RelationColumn) (number int16, typed bool) {
 	if v == nil {
-		return 0
+		return 0, false
 	}
-	for i := range v.Table.Columns {
-		if v.Table.Columns[i].Name == c.Name {
-			return v.Table.Columns[i].Attnum
+	for i, old := range v.Columns {
+		if old.Name == c.Name {
+			return v.Table.Columns[i].Attnum, old.Type == c.Type && old.Mod == c.Mod
 		}
 	}
-	return 0
+	return 0, false
 }
 
-func numberNow(all []attribute, c pgoutput.RelationColumn) int16 {
+// numberNow gives the number that a column's name has, likewise.
+func numberNow(all []attribute, c pgoutput.RelationColumn) (number int16, typed bool) {
 	for i := range all {
 		if a := &all[i]; a.Name == c.Name && !a.Dropped {
-			return a.Number
+			return a.Number, a.Type == c.Type && a.Mod == c.Mod
 		}
 	}
-	return 0
+	return 0, false
 }
 
 // dropOutOfOrder forgets numbers that cannot stand where they are: one of the two is wrong.

@@ -33,6 +33,10 @@ type decoder struct {
 	whole   change.LSN
 	partial change.Position
 
+	// described are tables whose next change shows since when they are so: Relation messages have no
+	// position of their own.
+	described []pgoutput.Relation
+
 	change change.Change // scratch, as the messages below
 	insert pgoutput.Insert
 	update pgoutput.Update
@@ -95,6 +99,11 @@ func (d *decoder) copyData(ctx context.Context, b []byte) error {
 func (d *decoder) message(ctx context.Context, lsn change.LSN, b []byte) error {
 	d.change.LSN = lsn
 	kind, body := pgoutput.Kind(b[0]), b[1:]
+	if len(d.described) > 0 && lsn != 0 {
+		if err := d.learn(ctx, lsn); err != nil {
+			return err
+		}
+	}
 	switch kind {
 	case pgoutput.KindInsert:
 		return d.onInsert(ctx, body)
@@ -107,7 +116,7 @@ func (d *decoder) message(ctx context.Context, lsn change.LSN, b []byte) error {
 	case pgoutput.KindCommit:
 		return d.onCommit(ctx, body)
 	case pgoutput.KindRelation:
-		return d.onRelation(ctx, body)
+		return d.onRelation(body)
 	case pgoutput.KindTruncate:
 		return d.onTruncate(ctx, body)
 	case pgoutput.KindMessage:
@@ -179,12 +188,24 @@ func (d *decoder) emit(ctx context.Context, c *change.Change) error {
 	return nil
 }
 
-func (d *decoder) onRelation(ctx context.Context, b []byte) error {
+func (d *decoder) onRelation(b []byte) error {
 	var m pgoutput.Relation
 	if err := m.Decode(b, false); err != nil {
 		return fatal(err)
 	}
-	return d.shapes.learn(ctx, d.change.LSN, &m)
+	d.described = append(d.described, m)
+	return nil
+}
+
+// learn takes the tables that were described before the message at lsn.
+func (d *decoder) learn(ctx context.Context, lsn change.LSN) error {
+	for i := range d.described {
+		if err := d.shapes.learn(ctx, lsn, &d.described[i]); err != nil {
+			return err
+		}
+	}
+	d.described = d.described[:0]
+	return nil
 }
 
 func (d *decoder) onTruncate(ctx context.Context, b []byte) error {

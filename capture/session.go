@@ -43,7 +43,7 @@ func (c *Capture) work(ctx context.Context, le *lease) error {
 	c.setState(StateStreaming)
 	c.log.Info("streaming", "server", c.source.where, "lsn", c.progress.confirmable(), "binary", !c.text)
 	d := c.decoder
-	d.open = false
+	d.open, d.described = false, nil
 	d.stopping.Store(false)
 	// At a stop the decoder ends after the change at hand. Publish itself is not interrupted, as an
 	// error would end the publisher, until the time to drain is over.
