@@ -42,8 +42,8 @@ func testEvolutionOfTables(t *testing.T, version int) {
 	d.awaitTable("public.ev_late", true, "it had rows before")
 	d.awaitTable("public.ev_parts_a", true, "it had rows before")
 	d.awaitTable("public.ev_left", true, "it was taken out of the publication")
-	if _, status := d.command("status"); status != 0 {
-		t.Error("status fails")
+	if out, status := d.command("status"); status != 0 || !strings.Contains(out, "table public.lost") || !strings.Contains(out, "not captured") {
+		t.Errorf("status (exit %d) does not name the table that is lost:\n%s", status, out)
 	}
 	body, err := fetch("http://" + d.console + "/metrics")
 	if err != nil || !strings.Contains(string(body), "\nsluice_tables_uncaptured 2\n") {

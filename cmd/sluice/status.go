@@ -107,6 +107,17 @@ type captureStatus struct {
 		Name     string `json:"name"`
 		WALBytes int64  `json:"wal_bytes"`
 	} `json:"slot"`
+	Tables []tableStatus `json:"tables,omitempty"`
+}
+
+// tableStatus says what is wrong with a table, and since when it has its shape.
+type tableStatus struct {
+	Table    string `json:"table"`
+	Version  int    `json:"version"`
+	SinceLSN string `json:"since_lsn"`
+	Captured bool   `json:"captured"`
+	Reason   string `json:"reason,omitempty"`
+	Fix      string `json:"fix,omitempty"`
 }
 
 type sinkStatus struct {

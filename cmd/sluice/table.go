@@ -34,11 +34,26 @@ func (s *processStatus) rows(t io.Writer) {
 		}
 		fmt.Fprintf(t, "capture %s\t%s\t%s\tconfirmed %s\tslot %s holds %s of log\n", s.Source, c.State, behind,
 			c.ConfirmedLSN, c.Slot.Name, bytesText(c.Slot.WALBytes))
+		for i := range c.Tables {
+			c.Tables[i].row(t)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Sinks)) {
 		k := s.Sinks[name]
 		fmt.Fprintf(t, "sink %s\t%s\t%s\tapplied %s\t%s%s\n", name, k.State, lag(k.LagSeconds), k.AppliedLSN, k.progress(), because(k.Reason))
 	}
+}
+
+// row shows a table that is in trouble.
+func (s *tableStatus) row(t io.Writer) {
+	if s.Reason == "" {
+		return
+	}
+	state := "captured"
+	if !s.Captured {
+		state = "not captured"
+	}
+	fmt.Fprintf(t, "table %s\t%s\t\t\t%s\n", s.Table, state, s.Reason)
 }
 
 func (k sinkStatus) progress() string {
