@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,7 @@ func (r *Runner) feed(ctx context.Context, consumer Consumer) (err error) {
 			return err
 		}
 		if err := r.dest.Apply(applying, b); err != nil {
-			if !Retryable(err) && r.held == nil {
+			if held := (*HeldError)(nil); !Retryable(err) && r.held == nil && !(errors.As(err, &held) && r.mixed(held)) {
 				r.metrics.fail(b)
 			}
 			return fmt.Errorf("cannot apply the groups %s: %w", describe(b), err)
@@ -46,7 +47,7 @@ func (r *Runner) applied(b *Batch, offsets *offsetCommitter) {
 	now := time.Now()
 	r.metrics.apply(b, now)
 	r.backoff.Reset()
-	if r.held != nil && !b.Open {
+	if r.held != nil && !b.Open && b.Checkpoint.Commit >= r.held.At {
 		r.log.Info("sink goes on: what held it is gone", "table", r.held.Table)
 		r.release()
 		r.status.set(StateRunning, "")

@@ -57,7 +57,7 @@ func (m *mapper) Apply(ctx context.Context, b *Batch) error {
 			n = 2
 		}
 		if err := m.add(ctx, b.Changes[i:i+n]); err != nil {
-			return err
+			return HeldAt(err, b.Changes[i].Commit)
 		}
 		i += n
 	}

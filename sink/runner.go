@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/retry"
 )
 
@@ -46,8 +47,9 @@ type Offsets interface {
 
 // Deps are the things that a runner works with.
 type Deps struct {
-	// Open starts reading behind a checkpoint (consume.Open).
-	Open func(ctx context.Context, from Checkpoint) (Consumer, error)
+	// Open starts reading behind a checkpoint (consume.Open). The group with the commit alone, when it is
+	// not 0, begins a batch.
+	Open func(ctx context.Context, from Checkpoint, alone change.LSN) (Consumer, error)
 	// Offsets may be nil: then no offsets are committed for lag tools.
 	Offsets Offsets
 	// DrainTimeout bounds the batch under way when Run is asked to stop; 0 is DefaultDrainTimeout.
@@ -68,6 +70,8 @@ type Runner struct {
 	// held is why the sink waits for a person; nil when it does not.
 	held    *HeldError
 	looking retry.Backoff
+	// alone is the commit of the group that held the sink last: what is before it is applied without it.
+	alone change.LSN
 	// failed is when the failure that is being recovered from happened; zero when all is well.
 	failed time.Time
 }
@@ -101,6 +105,8 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 		case ctx.Err() != nil:
 			r.stopped(ctx, err)
 			return nil
+		case errors.As(err, &held) && r.mixed(held):
+			r.alone = held.At
 		case errors.As(err, &held):
 			r.hold(ctx, held)
 		case errors.Is(err, ErrFenced):
@@ -141,7 +147,7 @@ func (r *Runner) attempt(ctx context.Context) error {
 	if r.held == nil {
 		r.status.set(StateRunning, "")
 	}
-	consumer, err := r.deps.Open(ctx, from)
+	consumer, err := r.deps.Open(ctx, from, r.alone)
 	if err != nil {
 		return err
 	}
@@ -203,6 +209,10 @@ func (r *Runner) hold(ctx context.Context, held *HeldError) {
 	}
 	_ = retry.Wait(ctx, r.looking.Next()) // the caller looks at ctx
 }
+
+// mixed tells whether groups before the one that holds the sink may have stood in the batch with it. They
+// are applied first, so that a person who changes the destination for the one does not meet the others.
+func (r *Runner) mixed(held *HeldError) bool { return held.At != 0 && held.At != r.alone }
 
 // release says that what held the sink does so no more.
 func (r *Runner) release() {

@@ -129,7 +129,7 @@ func newStage(t *testing.T, dest *memory, batches int) *stage {
 	s := &stage{dest: dest, offsets: &offsets{}, log: &bytes.Buffer{}, reg: prometheus.NewRegistry(), ended: make(chan error, 1)}
 	cfg := Config{Name: "billing", Source: "crm", Type: "memory", Tables: []Table{{From: "public.accounts"}}}
 	s.Runner = New(cfg, dest, Deps{
-		Open: func(_ context.Context, from Checkpoint) (Consumer, error) {
+		Open: func(_ context.Context, from Checkpoint, _ change.LSN) (Consumer, error) {
 			return &script{at: int(from.Commit), total: batches}, nil
 		},
 		Offsets: s.offsets, Log: slog.New(slog.NewTextHandler(s.log, nil)), Metrics: NewMetrics(s.reg),
@@ -351,7 +351,7 @@ func TestRunnerPreparesOneBatchAhead(t *testing.T) {
 			return nil
 		}}
 		s := newStage(t, dest, 3)
-		s.Runner.deps.Open = func(context.Context, Checkpoint) (Consumer, error) {
+		s.Runner.deps.Open = func(context.Context, Checkpoint, change.LSN) (Consumer, error) {
 			return &script{total: 3, dues: dues}, nil
 		}
 		s.start(t)

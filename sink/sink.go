@@ -53,7 +53,8 @@ var ErrFenced = errors.New("another process has taken this sink over")
 type HeldError struct {
 	Table  string // the source's, schema.table
 	Why    Hold
-	Reason string // what was refused, and how to go on
+	At     change.LSN // the group's commit; 0 when it is not known
+	Reason string     // what was refused, and how to go on
 }
 
 // Hold is the kind of a HeldError, for metrics.

@@ -71,7 +71,9 @@ func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
 	}
 	deps := consume.Deps{Kafka: p.kafka, Registry: p.registry, Log: p.log.With("sink", s.Name), Dropped: p.metrics.CutShort(s.Name)}
 	return sink.New(s.Config, mapped, sink.Deps{
-		Open: func(ctx context.Context, from sink.Checkpoint) (sink.Consumer, error) {
+		Open: func(ctx context.Context, from sink.Checkpoint, alone change.LSN) (sink.Consumer, error) {
+			read := read
+			read.Alone = alone
 			return consume.Open(ctx, read, deps, from)
 		},
 		Offsets: p.kafka, DrainTimeout: p.drain, Log: p.log, Metrics: p.metrics,

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas"
 	"github.com/sluicecdc/sluice/schemas/registry"
@@ -34,6 +35,8 @@ type Config struct {
 	BufferBytes  int
 	BatchBytes   int
 	BatchChanges int
+	// Alone is the commit of a group that begins a batch; 0 when no group need.
+	Alone change.LSN
 }
 
 // TableName names a source table, unquoted.

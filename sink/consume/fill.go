@@ -33,9 +33,12 @@ func (c *consumer) fill(ctx context.Context) (full bool, err error) {
 }
 
 // tooMuch tells whether the open group, not begun, should start the next batch: it would have to be cut
-// at a place that is not its end.
+// at a place that is not its end, or what is before it is wanted by itself.
 func (c *consumer) tooMuch() bool {
-	return c.whole > 0 && c.whole == len(c.now.batch.Changes) && int64(c.whole)+c.group.left > int64(c.cfg.BatchChanges)
+	if c.whole == 0 || c.whole < len(c.now.batch.Changes) {
+		return false
+	}
+	return int64(c.whole)+c.group.left > int64(c.cfg.BatchChanges) || c.group.end.Commit == c.cfg.Alone
 }
 
 // readEnd opens the next group. One without records for this sink is over at once.

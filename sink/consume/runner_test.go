@@ -92,8 +92,10 @@ func runShaky(r *rig, seed uint64) ([]string, error) {
 	defer cancel()
 	ended := make(chan error, 1)
 	run := sink.New(sink.Config{Name: "s", Source: "src", Type: "memory"}, dest, sink.Deps{
-		Open: func(_ context.Context, from sink.Checkpoint) (sink.Consumer, error) { return r.start(from), nil },
-		Log:  slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: sink.NewMetrics(prometheus.NewRegistry()),
+		Open: func(_ context.Context, from sink.Checkpoint, _ change.LSN) (sink.Consumer, error) {
+			return r.start(from), nil
+		},
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: sink.NewMetrics(prometheus.NewRegistry()),
 	})
 	go func() { ended <- run.Run(ctx) }()
 	select {

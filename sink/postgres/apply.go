@@ -28,7 +28,7 @@ func (s *Sink) Apply(ctx context.Context, b *sink.Batch) error {
 		return err
 	}
 	s.locate(ctx, err)
-	return err
+	return s.extend(ctx, err)
 }
 
 // applied recognizes the batch that was committed last: a checkpoint with offsets is never given twice.

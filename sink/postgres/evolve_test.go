@@ -160,3 +160,28 @@ func (d *database) shown(t *testing.T) string {
 	}
 	return strings.Join(out, ", ")
 }
+
+// An enum type of the destination gets the values that the source's gets, where evolve lets it.
+func TestEnumGetsValues(t *testing.T) {
+	d := fresh(t)
+	d.exec(t, "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE t (id int PRIMARY KEY, v mood)")
+	v := version(8, "t", "1 id integer*", "2 v mood")
+	for _, mode := range []sink.Evolve{sink.EvolveAdd, sink.EvolveAll, sink.EvolveNone} {
+		c := hard("t")
+		c.Evolve = mode
+		s := d.resumed(t, c)
+		last := create(v, "2", "as in "+string(mode))
+		err := apply(s, create(v, "1", "sad"), last)
+		if mode == sink.EvolveNone {
+			d.runWhatItSays(t, err)
+		} else if err == nil || !sink.Retryable(err) {
+			t.Fatalf("%s: got %v, want to be asked again", mode, err)
+		}
+		if _, err := s.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustApply(t, s, create(v, "1", "sad"), last)
+		d.want(t, "SELECT id, v FROM t ORDER BY id", "1|sad", "2|as in "+string(mode))
+		_ = s.Close()
+	}
+}

@@ -36,6 +36,7 @@ type column struct {
 // dest is what all versions of a table share in a session.
 type dest struct {
 	current *target
+	commit  change.LSN // of the last change that was planned
 	// copies is false once COPY met a row that was there already: then creates are upserts at once.
 	copies bool
 }

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
@@ -24,6 +25,7 @@ func (s *Sink) write(ctx context.Context, changes []change.Change, single bool) 
 			err = s.flush(ctx)
 		}
 		if err != nil {
+			err = sink.HeldAt(err, changes[i].Commit)
 			return s.atRow(err, &changes[i+n-1], single)
 		}
 		i += n
@@ -43,7 +45,7 @@ func (s *Sink) plan(ctx context.Context, p *plan, cs []change.Change) error {
 	if c.Table == nil || c.Op == change.Message {
 		return nil
 	}
-	tp, err := s.tablePlan(ctx, p, c.Table)
+	tp, err := s.tablePlan(ctx, p, c.Table, c.Commit)
 	if err != nil {
 		return err
 	}
@@ -80,7 +82,7 @@ func (s *Sink) remove(ctx context.Context, p *plan, tp *tablePlan, c *change.Cha
 
 // tablePlan finds the plan of a table. What is planned for an older version of it goes first, and so
 // does everything when a version is new: making it ready reads and changes the catalog.
-func (s *Sink) tablePlan(ctx context.Context, p *plan, tb *change.Table) (*tablePlan, error) {
+func (s *Sink) tablePlan(ctx context.Context, p *plan, tb *change.Table, commit change.LSN) (*tablePlan, error) {
 	t := s.ready(tb)
 	if t == nil || t.dest.current != t {
 		if err := s.execute(ctx, p); err != nil {
@@ -88,11 +90,25 @@ func (s *Sink) tablePlan(ctx context.Context, p *plan, tb *change.Table) (*table
 		}
 		var err error
 		if t, err = s.target(ctx, tb); err != nil {
-			return nil, err
+			return nil, s.amid(err, tb, commit)
 		}
 		t.dest.current = t
 	}
+	t.dest.commit = commit
 	return p.table(t), nil
+}
+
+// amid adds to a hold that rows of the same transaction stand before the change of schema.
+func (s *Sink) amid(err error, tb *change.Table, commit change.LSN) error {
+	var held *sink.HeldError
+	opt := s.tables[tableID(tb.Schema, tb.Name)]
+	if opt == nil || !errors.As(err, &held) || held.Why != sink.HoldSchema {
+		return err
+	}
+	if d := s.dests[qualified(opt.ToSchema, opt.ToName)]; d != nil && commit != 0 && d.commit == commit {
+		held.Reason += ". Rows of the same transaction come before the change, in the old shape, and do not fit once the statements were run by hand: set evolve: all for this sink and start it again, until it has passed"
+	}
+	return err
 }
 
 // write plans a create, an update or a read row.
