@@ -60,6 +60,11 @@ func (d *difference) renamed(name string) string {
 	return ""
 }
 
+// renames tells whether a column of before has another name after.
+func (d *difference) renames(name string) bool {
+	return slices.ContainsFunc(d.columns, func(c columnChange) bool { return c.Kind == columnRenamed && c.Was == name })
+}
+
 // compare finds columns again by their numbers, so that a renamed one is not taken for another. avro
 // describes the columns afterwards.
 func compare(r *capture.Rehearsal, avro map[string]string) *difference {

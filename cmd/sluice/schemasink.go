@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/config"
 	"github.com/sluicecdc/sluice/sink"
+	"github.com/sluicecdc/sluice/sink/postgres"
 	"github.com/sluicecdc/sluice/transform"
 )
 
@@ -22,6 +22,7 @@ type sinkTarget struct {
 	Columns map[string]string `json:"columns"`
 
 	mapping transform.Target
+	evolve  sink.Evolve
 }
 
 // sinkTargets gives for each sink what it makes of a table.
@@ -31,15 +32,15 @@ func sinkTargets(cfg *config.Config, t *change.Table) map[string][]sinkTarget {
 		for i := range s.Tables {
 			schema, table, err := change.ParseName(s.Tables[i].From)
 			if err == nil && schema == t.Schema && table == t.Name {
-				all[name] = append(all[name], targetOf(&s.Tables[i], s.Shared(i)))
+				all[name] = append(all[name], targetOf(&s.Tables[i], s.Shared(i), s.Evolve))
 			}
 		}
 	}
 	return all
 }
 
-func targetOf(m *sink.Table, shared bool) sinkTarget {
-	t := sinkTarget{Table: m.To, Deletes: string(m.Deletes.Policy), Columns: m.Columns.Sources()}
+func targetOf(m *sink.Table, shared bool, evolve sink.Evolve) sinkTarget {
+	t := sinkTarget{Table: m.To, Deletes: string(m.Deletes.Policy), Columns: m.Columns.Sources(), evolve: evolve}
 	if m.Where != nil {
 		t.Where = m.Where.Text
 	}
@@ -114,29 +115,50 @@ func (t *sinkTarget) compare(before, after *change.Table, d *difference) []sinkS
 	was, is := columnsByName(before), columnsByName(after)
 	for _, c := range after.Columns {
 		switch old := was[c.Name]; {
+		case old == nil && d.renamed(c.Name) != "":
+			steps = append(steps, t.rename(d.renamed(c.Name), &c))
 		case old == nil:
-			s := sinkStep{What: "adds column " + c.Name + " " + c.Type.Name}
-			if was := d.renamed(c.Name); was != "" {
-				s.What += " and does not know that it is " + was + " renamed: it is empty in the rows that are there"
-				s.Reread = true
-			}
-			steps = append(steps, s)
+			steps = append(steps, t.step("adds column "+c.Name+" "+c.Type.Name, sink.EvolveAdd, sink.EvolveAll))
 		case old.Type.Name != c.Type.Name:
-			steps = append(steps, sinkStep{What: "keeps the type of column " + c.Name + "; a value that it cannot take stops it: ALTER TABLE " + t.Table +
-				" ALTER COLUMN " + quoteIdent(c.Name) + " TYPE " + c.Type.Name})
+			steps = append(steps, t.retype(old, &c))
 		}
 	}
 	for _, c := range before.Columns {
-		if is[c.Name] == nil {
+		switch {
+		case is[c.Name] != nil:
+		case t.evolve == sink.EvolveAdd:
 			steps = append(steps, sinkStep{What: "keeps column " + c.Name + " and writes it no more"})
+		case !d.renames(c.Name):
+			steps = append(steps, t.step("drops column "+c.Name, sink.EvolveAll))
 		}
 	}
 	if key := keyNames(after); len(key) > 0 && !slices.Equal(keyNames(before), key) {
-		steps = append(steps, sinkStep{
-			What: fmt.Sprintf("finds rows by another key: without a unique index of %s on exactly (%s) it is held", t.Table, strings.Join(key, ", ")), Held: true,
-		})
+		steps = append(steps, t.step("makes ("+strings.Join(key, ", ")+") the primary key of "+t.Table, sink.EvolveAll))
 	}
 	return steps
+}
+
+// step is what the sink does under the extents of evolve that are named; otherwise it is held.
+func (t *sinkTarget) step(what string, extents ...sink.Evolve) sinkStep {
+	if slices.Contains(extents, t.evolve) {
+		return sinkStep{What: what}
+	}
+	return sinkStep{What: "is held (evolve: " + string(t.evolve) + ") and names the statements to run; with evolve: " + string(extents[0]) + " it " + what, Held: true}
+}
+
+func (t *sinkTarget) rename(old string, c *change.Column) sinkStep {
+	if t.evolve == sink.EvolveAdd {
+		return sinkStep{What: "adds column " + c.Name + " " + c.Type.Name + " and copies " + old + " into it"}
+	}
+	return t.step("renames column "+old+" to "+c.Name, sink.EvolveAll)
+}
+
+func (t *sinkTarget) retype(old, c *change.Column) sinkStep {
+	what := "gives column " + c.Name + " the type " + c.Type.Name
+	if postgres.Widens(&old.Type, &c.Type) {
+		return t.step(what, sink.EvolveAdd, sink.EvolveAll)
+	}
+	return t.step(what+", if the values of all rows stay as they are", sink.EvolveAll)
 }
 
 func columnsByName(t *change.Table) map[string]*change.Column {

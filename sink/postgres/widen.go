@@ -3,6 +3,8 @@ package postgres
 import (
 	"slices"
 	"strings"
+
+	"github.com/sluicecdc/sluice/internal/change"
 )
 
 // A change of type at the source rewrites its rows there without a word of it in the log. Where the old
@@ -22,6 +24,11 @@ var ladders = [][]string{
 // plainText are types whose text does not depend on settings of the session that alters them.
 var plainText = []string{"smallint", "integer", "bigint", "oid", "numeric", "boolean", "uuid", "character", "bpchar", "character varying",
 	"name", "text", "citext", "json", "jsonb", "bit", "bit varying", "macaddr", "pg_lsn", `"char"`}
+
+// Widens tells whether a column is altered from one type of the source to another under evolve: add.
+func Widens(from, to *change.Type) bool {
+	return widens(from.Name, to.Name, from.Kind == change.TextLike)
+}
 
 // widens tells whether every value of a column of one type is kept by the ALTER TYPE to the other. label
 // says of a type of the source's own that its values are texts.

@@ -62,6 +62,7 @@ func Run(t *testing.T, fresh Factory) {
 		{"shared destination", testShared},
 		{"shared destination with soft deletes", testSharedSoft},
 		{"archive", testArchive},
+		{"schema changes", testSchemaChanges},
 		{"values", testValues},
 		{"large value", testLarge},
 		{"no key", testNoKey},
