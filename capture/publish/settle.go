@@ -40,6 +40,7 @@ func (p *Publisher) settle(ctx context.Context, topic string, t *change.Table) (
 			return s, errors.Join(refused, err)
 		}
 		t = next
+		p.log.Warn("the registry refuses the new shape as it is: columns of another type go on in other fields", "table", t.QualifiedName(), "reason", refused)
 		s, refused = p.settleAs(ctx, topic, t)
 	}
 	return s, refused
