@@ -271,15 +271,15 @@ func TestRunnerIsHeld(t *testing.T) {
 		if resumed, closed := dest.leases(); resumed < 8 || resumed != closed {
 			t.Errorf("a held sink: %d resumes, %d closes", resumed, closed)
 		}
-		if n := strings.Count(s.log.String(), "sink is held"); n != 1 {
-			t.Errorf("%d lines for one reason", n)
-		}
 		allowed.Store(true)
 		pass(10 * time.Second)
 		if got := s.Status(); got.State != StateRunning || got.AppliedLSN != 10 || got.Reason != "" {
 			t.Errorf("%+v", got)
 		}
 		s.stop(t)
+		if n := strings.Count(s.log.String(), "sink is held"); n != 1 {
+			t.Errorf("%d lines for one reason", n)
+		}
 	})
 }
 
