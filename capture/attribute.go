@@ -18,7 +18,7 @@ type attribute struct {
 	Type      uint32
 	Mod       int32
 	Dropped   bool
-	Generated bool
+	Generated string  // "s" stored, "v" virtual, which is in no record; empty when it is neither
 	Key       bool    // of the primary key
 	Missing   *string // what rows older than the column have
 }
@@ -30,7 +30,7 @@ type attribute struct {
 func (c *catalogue) attributes(ctx context.Context, oid uint32) ([]attribute, error) {
 	const missing = `CASE WHEN t.typdelim = ',' THEN (m.attmissingval::text::text[])[1] ELSE btrim(m.attmissingval::text, '{}') END`
 	const q = `
-		SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped, a.attgenerated <> '',
+		SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped, a.attgenerated::text,
 			EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
 			CASE WHEN a.attisdropped THEN NULL ELSE (SELECT ` + missing + `
 				FROM (SELECT a.attrelid AS relid UNION SELECT relid FROM pg_partition_tree(a.attrelid)) p JOIN pg_attribute m ON m.attrelid = p.relid AND m.attname = a.attname
@@ -53,7 +53,7 @@ func (c *catalogue) attributes(ctx context.Context, oid uint32) ([]attribute, er
 // where the publication has them.
 func agreeing(columns []pgoutput.RelationColumn, all []attribute) []attribute {
 	for _, generated := range []bool{false, true} {
-		live := slices.DeleteFunc(slices.Clone(all), func(a attribute) bool { return a.Dropped || a.Generated && !generated })
+		live := slices.DeleteFunc(slices.Clone(all), func(a attribute) bool { return a.Dropped || a.Generated == "v" || a.Generated != "" && !generated })
 		if slices.EqualFunc(columns, live, func(c pgoutput.RelationColumn, a attribute) bool {
 			return c.Name == a.Name && c.Type == a.Type && c.Mod == a.Mod
 		}) {

@@ -71,7 +71,7 @@ func TestAgreeing(t *testing.T) {
 	if live := agreeing(columnsOf("id", "c"), now); live != nil {
 		t.Errorf("another shape gave %v", live)
 	}
-	now[2].Generated = true
+	now[2].Generated = "s"
 	if live := agreeing(columnsOf("id"), now); len(live) != 1 {
 		t.Errorf("a generated column that is not published: %v", live)
 	}

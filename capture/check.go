@@ -144,7 +144,7 @@ func (k *checker) publication(ctx context.Context) error {
 		k.fail("set source.publication to another name", "publication %s is FOR ALL TABLES", k.cfg.Publication)
 		return nil
 	}
-	statements := publicationSQL(k.cfg.Publication, p, chosen)
+	statements := k.source.publicationSQL(k.cfg.Publication, p, chosen)
 	if len(statements) == 0 {
 		k.pass("publication %s holds the %d tables", k.cfg.Publication, len(chosen))
 		return nil

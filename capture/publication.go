@@ -11,7 +11,17 @@ import (
 )
 
 // publicationOptions are what our publication is made with.
-const publicationOptions = `publish = 'insert, update, delete, truncate', publish_via_partition_root = true`
+func (s *source) publicationOptions() string {
+	const options = `publish = 'insert, update, delete, truncate', publish_via_partition_root = true`
+	if s.logsGenerated() {
+		return options + ", publish_generated_columns = stored"
+	}
+	return options
+}
+
+// logsGenerated tells whether stored generated columns can be had from the log. Before PostgreSQL 18 they
+// are in no record: a column that is always NULL would be taken for a value.
+func (s *source) logsGenerated() bool { return s.version >= 180000 }
 
 // publication is what the catalogue says of ours.
 type publication struct {
@@ -26,11 +36,15 @@ func (s *source) publication(ctx context.Context, name string) (*publication, er
 	if s.version >= 150000 {
 		narrowed = "coalesce(bool_or(r.prqual IS NOT NULL OR r.prattrs IS NOT NULL), false)"
 	}
+	complete := "p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate"
+	if s.logsGenerated() {
+		complete += " AND p.pubgencols = 's'"
+	}
 	q := `
-		SELECT p.puballtables, p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate, p.pubviaroot,
+		SELECT p.puballtables, ` + complete + `, p.pubviaroot,
 			coalesce(array_agg(r.prrelid::oid) FILTER (WHERE r.prrelid IS NOT NULL), '{}'), ` + narrowed + `
 		FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
-		WHERE p.pubname = $1 GROUP BY p.oid, p.puballtables, p.pubinsert, p.pubupdate, p.pubdelete, p.pubtruncate, p.pubviaroot`
+		WHERE p.pubname = $1 GROUP BY p.oid`
 	var p publication
 	err := s.pool.QueryRow(ctx, q, name).Scan(&p.All, &p.Complete, &p.ViaRoot, &p.Tables, &p.Narrowed)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -49,7 +63,7 @@ func (s *source) ensurePublication(ctx context.Context, name string, tables []re
 	if err != nil {
 		return err
 	}
-	for _, statement := range publicationSQL(name, p, tables) {
+	for _, statement := range s.publicationSQL(name, p, tables) {
 		if _, err := s.pool.Exec(ctx, statement); err != nil {
 			return s.publicationError(err, name, statement)
 		}
@@ -62,16 +76,16 @@ func (s *source) ensurePublication(ctx context.Context, name string, tables []re
 }
 
 // publicationSQL gives the statements that make the publication match; none when it does.
-func publicationSQL(name string, p *publication, tables []relation) []string {
+func (s *source) publicationSQL(name string, p *publication, tables []relation) []string {
 	if p == nil {
-		return []string{"CREATE PUBLICATION " + quote(name) + " FOR TABLE " + tableList(tables) + " WITH (" + publicationOptions + ")"}
+		return []string{"CREATE PUBLICATION " + quote(name) + " FOR TABLE " + tableList(tables) + " WITH (" + s.publicationOptions() + ")"}
 	}
 	if p.All {
 		return nil
 	}
 	var statements []string
 	if !p.Complete || !p.ViaRoot {
-		statements = append(statements, "ALTER PUBLICATION "+quote(name)+" SET ("+publicationOptions+")")
+		statements = append(statements, "ALTER PUBLICATION "+quote(name)+" SET ("+s.publicationOptions()+")")
 	}
 	if p.Narrowed || !slices.Equal(slices.Sorted(slices.Values(p.Tables)), oids(tables)) {
 		statements = append(statements, "ALTER PUBLICATION "+quote(name)+" SET TABLE "+tableList(tables))

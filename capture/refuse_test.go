@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -100,7 +101,11 @@ func TestPrivileges(t *testing.T) {
 		r := newRecorder(t)
 		refused(t, cfg, r, "CREATE PUBLICATION", "GRANT CREATE ON DATABASE", `FOR TABLE ONLY "public"."a"`)
 		finding(t, cfg, "ALTER ROLE", "as the owner of the tables run: CREATE PUBLICATION", `GRANT SELECT ON "public"."a"`)
-		d.run(`CREATE PUBLICATION ` + New(cfg, nil, logger(t), nil).cfg.Publication + ` FOR TABLE a WITH (publish_via_partition_root = true)`)
+		version, err := strconv.Atoi(d.ask(`SELECT current_setting('server_version_num')`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.run(`CREATE PUBLICATION ` + New(cfg, nil, logger(t), nil).cfg.Publication + ` FOR TABLE a WITH (` + (&source{version: version}).publicationOptions() + `)`)
 		refused(t, cfg, r, "ALTER ROLE \""+role+"\" REPLICATION")
 		d.run(`ALTER ROLE ` + role + ` REPLICATION`)
 		refused(t, cfg, r, `GRANT SELECT ON "public"."a" TO "`+role+`"`)

@@ -3,6 +3,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +19,9 @@ func shapeText(s *TableState) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %c", t.QualifiedName(), t.Identity)
 	for _, c := range t.Columns {
+		if slices.ContainsFunc(s.Columns, func(k CatalogueColumn) bool { return k.Name == c.Name && k.Generated }) {
+			continue // in the log from PostgreSQL 18 on
+		}
 		fmt.Fprintf(&b, " %s:%s", c.Name, c.Type.Name)
 	}
 	fmt.Fprintf(&b, " key%v", t.Key)

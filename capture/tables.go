@@ -181,9 +181,9 @@ func (s *source) shapeOf(ctx context.Context, r *relation) (*pgoutput.Relation, 
 			SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND i.indisvalid
 			AND CASE $2 WHEN 'd' THEN i.indisprimary AND i.indimmediate WHEN 'i' THEN i.indisreplident ELSE false END)
 		FROM pg_attribute a
-		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+		WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped AND (a.attgenerated = '' OR a.attgenerated = 's' AND $3)
 		ORDER BY a.attnum`
-	rows, err := s.ask.Query(ctx, q, r.OID, r.Identity)
+	rows, err := s.ask.Query(ctx, q, r.OID, r.Identity, s.logsGenerated())
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for the columns of %s: %w", r.sql(), err)
 	}

@@ -51,7 +51,7 @@ var evolutions = []evolution{
 	{table: "identity", columns: "a int", ddl: "alter table % replica identity full", insert: "7",
 		versions: []string{"id#1* integer, a#2 integer", "id#1* integer, a#2 integer (full)"}},
 	{table: "generated", columns: "a int", ddl: "alter table % add g int generated always as (a + 1) stored", insert: "7",
-		versions: []string{"id#1* integer, a#2 integer"}},
+		versions: []string{"id#1* integer, a#2 integer", "id#1* integer, a#2 integer, g#3 integer"}},
 	// The last, as the stream is read in text from its type on, over a new connection.
 	{table: "filled_twice", columns: "a int", ddl: "alter table % add b int[] default '{1,NULL}', add c box default '((1,1),(0,0))', add d timestamptz default '2024-01-01 00:00+02'", insert: "1, '{}', null, now()",
 		versions: []string{"id#1* integer, a#2 integer", "id#1* integer, a#2 integer, b#3 integer[]={1,NULL}, c#4 box=(1,1),(0,0), d#5 timestamp with time zone=2023-12-31 22:00:00+00"}},
@@ -87,6 +87,9 @@ func testEvolution(t *testing.T, version int, level string) {
 	}
 	d.published()
 	for _, e := range evolutions {
+		if version < 18 && e.table == "generated" {
+			e.versions = e.versions[:1] // it is not in the log
+		}
 		d.holds(e, level)
 	}
 	d.topicsHold()
