@@ -22,7 +22,6 @@ var extents = []string{"add", "all", "none"}
 type following struct {
 	table  string
 	a      string // type of the column a
-	key    string // beside id; "" for a primary key on it
 	before string // values of rows 1 and 2, by $1
 	ddl    string
 	after  string // of row 3

@@ -3,8 +3,6 @@ package main
 import (
 	"slices"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/sluicecdc/sluice/capture"
 	"github.com/sluicecdc/sluice/internal/change"
 )
@@ -119,6 +117,3 @@ func published(s *capture.TableState) map[int]*change.Column {
 	}
 	return all
 }
-
-// quoteIdent writes a name as an SQL identifier.
-func quoteIdent(name string) string { return pgx.Identifier{name}.Sanitize() }
