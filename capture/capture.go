@@ -48,6 +48,7 @@ type Capture struct {
 	status Status
 	roll   roll
 	shared *progress // the one in force, for Status
+	holder Holder    // likewise; nil when there is none
 	slabs  *pool     // likewise
 }
 
@@ -240,7 +241,7 @@ func (c *Capture) attach(ctx context.Context) error {
 		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,
 		heartbeat: heartbeatPrefix + c.cfg.Slot,
 	}
-	c.share(c.progress)
+	c.share(c.progress, down)
 	return nil
 }
 
