@@ -149,11 +149,12 @@ func (c *Capture) add(ctx context.Context, r *relation) error {
 	if err != nil {
 		return err
 	}
-	t, err := c.shapes.catalogue.describe(ctx, m, nil)
+	t, storage, _, err := c.shapes.catalogue.look(ctx, m, nil)
 	if err != nil {
 		return err
 	}
 	c.tables = append(c.tables, snapshot.Table{Table: c.shapes.set(t, m), Only: only(r) != ""})
+	c.shapes.byOID[r.OID].storage = storage
 	if !c.text && needsText(t) {
 		c.text = true
 		c.log.Info("the stream is read in text: a table has a type whose binary form is not known", "table", t.QualifiedName())

@@ -19,22 +19,22 @@ type catalogue struct{ source *source }
 
 // describe makes the table version that a Relation message stands for. The catalogue is that of today:
 // where it has another shape, a later statement has run already, and what it cannot answer is taken
-// from the version before, which may be nil.
-func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *version) (*change.Table, error) {
-	t := &change.Table{OID: m.OID, Schema: m.Schema, Name: m.Name, Identity: m.Identity}
+// from the version before, which may be nil. today tells whether it has this one.
+func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *version) (t *change.Table, today bool, err error) {
+	t = &change.Table{OID: m.OID, Schema: m.Schema, Name: m.Name, Identity: m.Identity}
 	all, err := c.attributes(ctx, m.OID)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	t.Columns = make([]change.Column, len(m.Columns))
 	for i, col := range m.Columns {
 		t.Columns[i].Name = col.Name
 	}
-	today := c.numbered(t, m.Columns, before, all)
+	today = c.numbered(t, m.Columns, before, all)
 	for i, col := range m.Columns {
 		typ, err := c.typeOf(ctx, col.Type, col.Mod)
 		if err != nil {
-			return nil, fmt.Errorf("cannot ask for the type of %s.%s: %w", t.QualifiedName(), col.Name, err)
+			return nil, false, fmt.Errorf("cannot ask for the type of %s.%s: %w", t.QualifiedName(), col.Name, err)
 		}
 		if k := before.find(t.Columns[i].Attnum); isGone(&typ) && k >= 0 && before.Columns[k].Type == col.Type && before.Columns[k].Mod == col.Mod {
 			typ = before.Table.Columns[k].Type
@@ -45,7 +45,7 @@ func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *
 		t.Columns[i].Type = typ
 	}
 	t.Key = keyOf(m, t, before, all, today)
-	return t, nil
+	return t, today, nil
 }
 
 // keyOf gives the record key's columns. With identity full they are not in the message: they are the

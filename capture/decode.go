@@ -217,6 +217,7 @@ func (d *decoder) onTruncate(ctx context.Context, b []byte) error {
 		if err != nil {
 			return err
 		}
+		s.emptied = true
 		if d.cfg.Truncate == TruncateSkip {
 			d.ordinal++
 			continue
