@@ -42,6 +42,8 @@ type Capture struct {
 	starting bool       // the slot is to be made anew: its snapshot was never finished
 	backend  int        // process id of the last walsender that served us
 
+	surveys chan struct{} // asks for a survey now
+
 	confirmed atomic.Uint64 // the last LSN that PostgreSQL was told
 
 	mu     sync.Mutex
@@ -60,7 +62,8 @@ func New(cfg Config, open Open, log *slog.Logger, m *Metrics) *Capture {
 	}
 	return &Capture{
 		cfg: cfg, open: open, metrics: m, log: log.With("source", cfg.Name, "slot", cfg.Slot),
-		status: Status{State: StateConnecting, Slot: SlotStatus{Name: cfg.Slot, SafeBytes: -1}},
+		surveys: make(chan struct{}, 1),
+		status:  Status{State: StateConnecting, Slot: SlotStatus{Name: cfg.Slot, SafeBytes: -1}},
 	}
 }
 
@@ -109,7 +112,11 @@ func (c *Capture) publish(ctx context.Context) error {
 	if err := c.source.ensurePublication(ctx, c.cfg.Publication, chosen); err != nil {
 		return err
 	}
-	c.tables, c.shapes = nil, newShapes(&catalogue{c.source}, c.metrics)
+	if err := c.source.ensureTrigger(ctx, c.cfg); err != nil {
+		return err
+	}
+	c.tables, c.shapes = nil, newShapes(&catalogue{source: c.source}, c.metrics)
+	c.shapes.exact = c.cfg.DDL == DDLTrigger
 	c.shapes.captured = func(t *change.Table) bool { return captures(c.cfg.Tables, t) }
 	c.shapes.told = c.noteVersion
 	for i := range chosen {
@@ -240,7 +247,7 @@ func (c *Capture) attach(ctx context.Context) error {
 	c.progress = &progress{durable: down.Durable}
 	c.decoder = &decoder{
 		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,
-		heartbeat: heartbeatPrefix + c.cfg.Slot,
+		heartbeat: heartbeatPrefix + c.cfg.Slot, ddl: ddlPrefix + c.cfg.Slot, rewrites: map[uint32]int{}, statement: c.surveySoon,
 	}
 	c.share(c.progress, down)
 	return nil

@@ -39,6 +39,7 @@ type shapes struct {
 	metrics   *Metrics
 	byOID     map[uint32]*shape
 	binary    bool                     // the stream was asked for in binary
+	exact     bool                     // the event trigger tells of schema changes
 	history   *history                 // of the downstream
 	captured  func(*change.Table) bool // by name
 	outside   int                      // tables of byOID that are
@@ -81,8 +82,8 @@ func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation
 		return err
 	}
 	v := version{From: lsn, Columns: m.Columns}
-	if passed && before.fits(m) {
-		v.Table = before.Table // log that comes again, from before a version that is known
+	if before.fits(m) && (passed || s.exact && before.Exact) {
+		v.Table = before.Table // log that comes again, from before a version that is known, or as it was told
 	} else if err = s.describe(ctx, m, before, &v); err != nil {
 		return err
 	}
@@ -106,6 +107,7 @@ func (s *shapes) describe(ctx context.Context, m *pgoutput.Relation, before, v *
 	if v.Table, v.Storage, files, err = s.catalogue.look(ctx, m, before); err != nil {
 		return err
 	}
+	v.Exact = s.exact && v.Storage != "" // what comes after will be told
 	if v.Storage == "" && before != nil {
 		v.Storage = before.Storage // while the files are these, nothing was rewritten since then
 	}
@@ -140,6 +142,7 @@ func (s *shapes) record(ctx context.Context, v version, before *version, passed 
 		if v.Storage != "" {
 			before.Storage = v.Storage
 		}
+		before.Exact = before.Exact || v.Exact
 		v = *before
 	case !passed:
 		var err error

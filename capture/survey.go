@@ -30,9 +30,18 @@ func (c *Capture) watch(ctx context.Context) error {
 		troubled = err != nil
 		select {
 		case <-every.C:
+		case <-c.surveys:
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// surveySoon has the next survey begin now: a statement has changed a table.
+func (c *Capture) surveySoon() {
+	select {
+	case c.surveys <- struct{}{}:
+	default:
 	}
 }
 

@@ -15,15 +15,18 @@ import (
 // storage names the files that hold a table's rows now, its partitions' included. A rewrite gives it new
 // ones, and forgets what rows older than a column have in it (pg_attribute.attmissingval).
 func (c *catalogue) storage(ctx context.Context, oid uint32) (string, error) {
-	const q = `
-		SELECT coalesce(string_agg(c.relfilenode::text, ',' ORDER BY c.oid), '')
-		FROM (SELECT $1::oid AS relid UNION SELECT relid FROM pg_partition_tree($1::oid)) p JOIN pg_class c ON c.oid = p.relid WHERE c.relkind = 'r'`
 	var files string
-	if err := c.source.ask.QueryRow(ctx, q, oid).Scan(&files); err != nil {
+	if err := c.source.ask.QueryRow(ctx, storageQuery+"$1", oid).Scan(&files); err != nil {
 		return "", fmt.Errorf("cannot ask for the files of table %d: %w", oid, err)
 	}
 	return files, nil
 }
+
+// storageQuery is followed by a table's OID.
+const storageQuery = `
+		SELECT coalesce(string_agg(c.relfilenode::text, ',' ORDER BY c.oid), '')
+		FROM pg_class r, LATERAL (SELECT r.oid AS relid UNION SELECT relid FROM pg_partition_tree(r.oid)) p JOIN pg_class c ON c.oid = p.relid AND c.relkind = 'r'
+		WHERE r.oid = `
 
 // look describes a table. agreed is its storage when the description is of the same moment and the
 // catalogue has the message's shape, so that a rewrite after it can be told; files is the storage as it is.

@@ -22,6 +22,8 @@ type version struct {
 	// Storage names the files of the table when it was last looked at with the shape of the log, this one or
 	// one before; empty when it never was. A statement that rewrites the table gives it others.
 	Storage string `json:"storage,omitempty"`
+	// Exact says that the event trigger described the table: nothing of it is a matter of today's catalogue.
+	Exact bool `json:"exact,omitempty"`
 }
 
 // fits tells whether a Relation message says of the columns what this version's did.
