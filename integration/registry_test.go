@@ -192,3 +192,44 @@ func testRefusal(t *testing.T, mode harness.Behaviour, reason string) {
 	d.topicsHold()
 	d.stop(p)
 }
+
+// A registry that comes back without its schemas. What is under way goes on; the next new shape stops
+// capture, since the ids of records in Kafka would get another meaning, and no start goes past it until
+// the registry is restored.
+func TestRegistryComesBackEmpty(t *testing.T) {
+	registry := harness.Apicurio(t)
+	d := newDeployment(t, 18, []string{oneTable}, func(text string) string { return onRegistry(text, registry.URL()) })
+	d.registry = registry.URL()
+	d.exec("create table t (id int primary key)", "insert into t values (0)")
+	capture, sink := d.start("capture"), d.start("sink")
+	d.caughtUp(60 * time.Second)
+	backup := registry.Backup()
+	comeBackEmpty(registry)
+	d.exec("insert into t values (1)")
+	d.caughtUp(60 * time.Second)
+	log := d.since("capture.log")
+	d.exec("alter table t add a int", "insert into t values (2, 2)")
+	select {
+	case <-capture.Done():
+	case <-time.After(60 * time.Second):
+		t.Fatal("capture goes on")
+	}
+	says(t, log(), registry.URL(), "the registry has lost schemas that it held before", "restore it from its backup")
+	if subjects, err := fetch(registry.URL() + "/subjects"); string(subjects) != "[]" {
+		t.Errorf("schemas were registered anew: %s %v", subjects, err)
+	}
+	says(t, d.fails(1, "capture"), "the registry does not have it", "restore it from its backup")
+	comeBackEmpty(registry)
+	registry.Restore(backup)
+	capture = d.start("capture")
+	d.caughtUp(60 * time.Second)
+	d.same(oneTable)
+	d.topicsHold()
+	d.stop(capture)
+	d.stop(sink)
+}
+
+func comeBackEmpty(r *harness.ApicurioRegistry) {
+	r.Kill9()
+	r.Start()
+}

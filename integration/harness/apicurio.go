@@ -2,10 +2,12 @@ package harness
 
 import (
 	"archive/tar"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -123,9 +125,9 @@ func startApicurio() (*ApicurioRegistry, error) {
 }
 
 // URL is where its Confluent API begins.
-func (r *ApicurioRegistry) URL() string {
-	return fmt.Sprintf("http://127.0.0.1:%d/apis/ccompat/v7", r.port)
-}
+func (r *ApicurioRegistry) URL() string { return r.base() + "/apis/ccompat/v7" }
+
+func (r *ApicurioRegistry) base() string { return fmt.Sprintf("http://127.0.0.1:%d", r.port) }
 
 func (r *ApicurioRegistry) log() string { return filepath.Join(r.folder.Path, "log") }
 
@@ -157,20 +159,46 @@ func (r *ApicurioRegistry) launch(ctx context.Context) error {
 func (r *ApicurioRegistry) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL()+"/schemas/types", nil)
+	_, err := r.ask(ctx, http.MethodGet, "/apis/ccompat/v7/schemas/types", nil)
+	return err
+}
+
+func (r *ApicurioRegistry) ask(ctx context.Context, method, path string, body io.Reader) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, r.base()+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	req.Close = true // no idle connection is left to whoever looks for leaks
+	req.Header.Set("Content-Type", "application/zip") // all that is ever sent
+	req.Close = true                                  // no idle connection is left to whoever looks for leaks
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("it answers %s", res.Status)
+	answer, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode >= 300 {
+		err = fmt.Errorf("it answers %s: %s", res.Status, answer)
 	}
-	return nil
+	return answer, err
+}
+
+// Backup gives all that the registry holds.
+func (r *ApicurioRegistry) Backup() []byte {
+	r.t.Helper()
+	ctx, cancel := background()
+	defer cancel()
+	archive, err := r.ask(ctx, http.MethodGet, "/apis/registry/v3/admin/export", nil)
+	must(r.t, "export from Apicurio Registry", err)
+	return archive
+}
+
+// Restore gives an empty registry what a backup holds, under the same ids.
+func (r *ApicurioRegistry) Restore(backup []byte) {
+	r.t.Helper()
+	ctx, cancel := background()
+	defer cancel()
+	_, err := r.ask(ctx, http.MethodPost, "/apis/registry/v3/admin/import", bytes.NewReader(backup))
+	must(r.t, "import into Apicurio Registry", err)
 }
 
 // Kill9 is kill -9.
