@@ -212,6 +212,16 @@ func (endless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// noHTTP answers with bytes that mean nothing.
+func noHTTP(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, strings.Repeat("\xff\x00garbage", 1000))
+}
+
 // An answer that cannot be read stands before a registry that is away: it is named, and waited out.
 func TestUnreadableAnswersAreWaitedFor(t *testing.T) {
 	register := func(c *Client) error { _, err := c.Register(context.Background(), "crm.t-value", v1); return err }
@@ -236,6 +246,7 @@ func TestUnreadableAnswersAreWaitedFor(t *testing.T) {
 		"deep nest":     {read, answering(200, strings.Repeat("[", 200000)), "the answer cannot be read: "},
 		"no text: null": {read, answering(200, `{"schema":null}`), "no schema text"},
 		"endless":       {read, endless{}, "longer than 16777216 bytes"},
+		"no HTTP":       {read, http.HandlerFunc(noHTTP), "malformed HTTP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reg, log := openEmbedded(t), &lines{}
