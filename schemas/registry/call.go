@@ -66,5 +66,5 @@ func (c *Client) attempt(ctx context.Context, try func(context.Context) error) e
 // gaveUp says that the caller's patience ended before the registry's outage.
 func (c *Client) gaveUp(ctx context.Context, op operation, err error) error {
 	target := (&Error{Subject: op.subject, ID: op.id}).target()
-	return fmt.Errorf("%s%s at %s: %s: %w. Start it, or correct schemas.registry", op.verb, target, c.url, clip(cause(err)), ctx.Err())
+	return fmt.Errorf("%s%s at %s: %s: %w. Start it, or correct schemas.registry", op.verb, target, c.url, reason(err), ctx.Err())
 }
