@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sluicecdc/sluice/capture"
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/config"
 	"github.com/sluicecdc/sluice/sink"
@@ -21,8 +22,10 @@ type sinkTarget struct {
 	// expression that makes it; null when every column goes under its own name.
 	Columns map[string]string `json:"columns"`
 
-	mapping transform.Target
-	evolve  sink.Evolve
+	mapping  transform.Target
+	evolve   sink.Evolve
+	create   bool
+	truncate sink.TruncatePolicy
 }
 
 // sinkTargets gives for each sink what it makes of a table.
@@ -32,20 +35,24 @@ func sinkTargets(cfg *config.Config, t *change.Table) map[string][]sinkTarget {
 		for i := range s.Tables {
 			schema, table, err := change.ParseName(s.Tables[i].From)
 			if err == nil && schema == t.Schema && table == t.Name {
-				all[name] = append(all[name], targetOf(&s.Tables[i], s.Shared(i), s.Evolve))
+				all[name] = append(all[name], targetOf(s, i))
 			}
 		}
 	}
 	return all
 }
 
-func targetOf(m *sink.Table, shared bool, evolve sink.Evolve) sinkTarget {
-	t := sinkTarget{Table: m.To, Deletes: string(m.Deletes.Policy), Columns: m.Columns.Sources(), evolve: evolve}
+func targetOf(s *config.Sink, i int) sinkTarget {
+	m := &s.Tables[i]
+	t := sinkTarget{
+		Table: m.To, Deletes: string(m.Deletes.Policy), Columns: m.Columns.Sources(),
+		evolve: s.Evolve, create: s.CreateTables(), truncate: m.Truncate,
+	}
 	if m.Where != nil {
 		t.Where = m.Where.Text
 	}
 	schema, name, _ := change.ParseName(m.To) // the configuration was validated
-	t.mapping = transform.Target{Schema: schema, Name: name, Columns: m.Columns, Where: m.Where, Shared: shared}
+	t.mapping = transform.Target{Schema: schema, Name: name, Columns: m.Columns, Where: m.Where, Shared: s.Shared(i)}
 	return t
 }
 
@@ -71,33 +78,56 @@ type sinkStep struct {
 	What  string `json:"what"`
 	// Held says that the sink waits there for a person.
 	Held bool `json:"held"`
-	// Reread says that its rows lack values until the source's are read again.
-	Reread bool `json:"reread"`
 }
 
-// foresee gives the steps of every sink that has the table.
-func foresee(cfg *config.Config, d *difference) []sinkStep {
+func (s *sinkStep) text() string { return "sink " + s.Sink + ", table " + s.Table + ": " + s.What }
+
+// foresee gives the steps of every sink that has the table, by its name before or afterwards.
+func foresee(cfg *config.Config, c *capture.TableChange, d *difference) []sinkStep {
 	steps := []sinkStep{}
-	targets := sinkTargets(cfg, d.before)
-	for _, name := range slices.Sorted(maps.Keys(targets)) {
-		for i := range targets[name] {
-			t := &targets[name][i]
-			for _, s := range t.steps(d) {
-				s.Sink, s.Table = name, t.Table
-				steps = append(steps, s)
+	take := func(t *change.Table, of func(*sinkTarget) []sinkStep) {
+		targets := sinkTargets(cfg, t)
+		for _, name := range slices.Sorted(maps.Keys(targets)) {
+			for i := range targets[name] {
+				t := &targets[name][i]
+				for _, s := range of(t) {
+					s.Sink, s.Table = name, t.Table
+					steps = append(steps, s)
+				}
 			}
 		}
+	}
+	if d.before != nil {
+		take(d.before, func(t *sinkTarget) []sinkStep { return t.steps(c, d, cfg.Source.Truncate) })
+	}
+	if d.after != nil && c.Captured && (d.before == nil || d.moved()) {
+		take(d.after, func(t *sinkTarget) []sinkStep { return t.begin(d.after) })
 	}
 	return steps
 }
 
+// begin is what a sink does with a table that is new to it.
+func (t *sinkTarget) begin(table *change.Table) []sinkStep {
+	switch _, err := t.mapping.Compile(table); {
+	case err != nil:
+		return []sinkStep{{What: "stops: " + err.Error(), Held: true}}
+	case !t.create:
+		return []sinkStep{{What: "writes its records into " + t.Table + ", which must be there: create is false"}}
+	}
+	return []sinkStep{{What: "creates " + t.Table + " if it is not there, and writes its records there"}}
+}
+
 // steps compares the destination's tables that the sink's mapping makes of the table before and after.
-func (t *sinkTarget) steps(d *difference) []sinkStep {
+func (t *sinkTarget) steps(c *capture.TableChange, d *difference, truncate string) []sinkStep {
 	switch {
 	case d.after == nil:
 		return []sinkStep{{What: "keeps its rows; nothing comes any more"}}
 	case d.moved():
-		return []sinkStep{{What: "gets nothing any more until tables.from of the sink says " + change.FormatName(d.after.Schema, d.after.Name)}}
+		return []sinkStep{{What: "gets nothing any more until tables.from of the sink says " + nameOf(d.after)}}
+	case !c.Captured:
+		return []sinkStep{{What: "gets nothing any more"}}
+	case c.Emptied:
+		return []sinkStep{t.emptied(truncate)}
 	}
 	after, err := t.mapping.Compile(d.after)
 	if err != nil {
@@ -107,7 +137,11 @@ func (t *sinkTarget) steps(d *difference) []sinkStep {
 	if err != nil {
 		return []sinkStep{{What: "cannot take the table as it is: " + err.Error(), Held: true}}
 	}
-	return t.compare(before.Table(), after.Table(), d)
+	steps := t.compare(before.Table(), after.Table(), d)
+	for i := range c.Values {
+		steps = append(steps, t.values(&c.Values[i])...)
+	}
+	return steps
 }
 
 func (t *sinkTarget) compare(before, after *change.Table, d *difference) []sinkStep {
