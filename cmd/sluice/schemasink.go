@@ -35,7 +35,7 @@ func sinkTargets(cfg *config.Config, t *change.Table) map[string][]sinkTarget {
 		for i := range s.Tables {
 			schema, table, err := change.ParseName(s.Tables[i].From)
 			if err == nil && schema == t.Schema && table == t.Name {
-				all[name] = append(all[name], targetOf(s, i))
+				all[name] = append(all[name], targetOf(&s, i))
 			}
 		}
 	}
