@@ -135,11 +135,13 @@ func (st *stage) state(ctx context.Context, r *relation) (*TableState, error) {
 
 // hasRows tells whether there are rows in a table. One that may not be read is taken to have some.
 func (st *stage) hasRows(ctx context.Context, r *relation) (rows bool, err error) {
-	table := r.sql()
+	var table string
 	if in := st.standIns[r.OID]; in != nil && in.was == nil {
 		table = in.sql()
 	} else if !r.Readable || !r.SchemaUsage {
 		return true, nil
+	} else if err := st.tx.QueryRow(ctx, "SELECT $1::oid::regclass::text", r.OID).Scan(&table); err != nil {
+		return false, statementFault(err)
 	}
 	if err := st.tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+table+")").Scan(&rows); err != nil {
 		return false, statementFault(err)

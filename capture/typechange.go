@@ -25,7 +25,6 @@ const (
 type ValueChange struct {
 	Column string
 	Kind   ValueKind
-	Type   string // of the enum or composite, as in SQL
 	// Direct says that the column is of the type itself, or of a domain over it: not of an array or of a
 	// type that contains it.
 	Direct bool
@@ -70,6 +69,7 @@ func (st *stage) alterType(ctx context.Context, d *ddl, out *Rehearsal) error {
 		}
 		if renames && t.Kind != "d" {
 			c.After = st.retyped(u.table, c.Before, t.OID, name)
+			c.Notes = append(c.Notes, "records say the new name when capture next describes the table: after its next start, or an ALTER TABLE")
 		}
 		c.value(u, t, d)
 		out.Tables = append(out.Tables, c)
@@ -80,18 +80,24 @@ func (st *stage) alterType(ctx context.Context, d *ddl, out *Rehearsal) error {
 // value says what becomes of the values of a table's columns.
 func (c *TableChange) value(u *typeUser, t *userType, d *ddl) {
 	kind, was, label := d.values(t.Kind)
+	var names []string
 	for _, column := range u.columns {
-		switch name := c.Before.nameOf(column.number); kind {
-		case 0:
-			c.Notes = append(c.Notes, "column "+name+" is of the type: its values stay as they are")
-		case LabelRenamed:
-			c.Reread = append(c.Reread, fmt.Sprintf("column %s: rows with %s have %s afterwards, and the log does not say so", name, literal(was), literal(label)))
-		case AttributesChanged:
-			c.Reread = append(c.Reread, "column "+name+": the values that are there get another number of attributes, and the log does not say so")
-		}
+		name := c.Before.nameOf(column.number)
+		names = append(names, name)
 		if kind != 0 {
-			c.Values = append(c.Values, ValueChange{Column: c.Before.nameOf(column.number), Kind: kind, Type: t.sql(), Direct: column.direct, Was: was, Label: label})
+			c.Values = append(c.Values, ValueChange{Column: name, Kind: kind, Direct: column.direct, Was: was, Label: label})
 		}
+	}
+	columns := "columns with the type: " + strings.Join(names, ", ")
+	switch kind {
+	case LabelAdded:
+		c.Notes = append(c.Notes, columns)
+	case LabelRenamed:
+		c.Reread = append(c.Reread, fmt.Sprintf("%s: rows with %s have %s afterwards, and the log does not say so", columns, literal(was), literal(label)))
+	case AttributesChanged:
+		c.Reread = append(c.Reread, columns+": the values that are there get another number of attributes, and the log does not say so")
+	default:
+		c.Notes = append(c.Notes, columns+"; the values stay as they are")
 	}
 }
 

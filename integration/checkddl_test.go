@@ -39,7 +39,7 @@ console: {`, 1)
 // output and the exit status.
 func TestCheckDDL(t *testing.T) {
 	d := newDeployment(t, 15, []string{"public.customers"}, fourSinks)
-	d.name = "crm"
+	d.name, d.config = "crm", filepath.Base(d.config) // commands run in its folder
 	d.exec(`create type mood as enum ('sad', 'ok')`, `create type point3 as (x int, y int, z int)`, `create domain feeling as mood`, `create domain cents as numeric(12,2) check (value >= 0)`,
 		`create schema archive`, `create table archive.loose (id int)`,
 		`create table customers (id int primary key, name varchar(40) not null, mood mood, moods feeling[], at timestamp, worth cents, place point3)`,

@@ -51,7 +51,7 @@ func (c *schemaCheckCmd) Run(a *app) error {
 		return asUsage(err)
 	}
 	v := &ddlVerdict{Compatible: true}
-	judge := func(client *registry.Client) error { return v.judge(ctx, client, cfg, rehearsed) }
+	judge := func(client *registry.Client) error { return v.judge(ctx, &ddlJudge{cfg, client}, rehearsed) }
 	if !asksRegistry(rehearsed) {
 		err = judge(nil)
 	} else {
@@ -81,13 +81,19 @@ func asksRegistry(all []capture.Rehearsal) bool {
 	return false
 }
 
-func (v *ddlVerdict) judge(ctx context.Context, client *registry.Client, cfg *config.Config, all []capture.Rehearsal) error {
+// ddlJudge knows what the configuration makes of a table.
+type ddlJudge struct {
+	cfg      *config.Config
+	registry *registry.Client // nil when nothing is to be asked
+}
+
+func (v *ddlVerdict) judge(ctx context.Context, j *ddlJudge, all []capture.Rehearsal) error {
 	for i := range all {
 		r := &all[i]
 		s := &statementVerdict{Statement: r.Statement, Tables: []*tableVerdict{}, Problems: listed(r.Faults), Notes: listed(r.Notes)}
 		s.Compatible = len(s.Problems) == 0
 		for k := range r.Tables {
-			t, err := judgeTable(ctx, client, cfg, &r.Tables[k])
+			t, err := j.table(ctx, &r.Tables[k])
 			if err != nil {
 				return err
 			}

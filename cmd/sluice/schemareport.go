@@ -38,7 +38,7 @@ func (v *ddlVerdict) summary() string {
 	case !v.Compatible:
 		return "NOT compatible: what is named under PROBLEM needs a person first"
 	case reread:
-		return "compatible: capture and sinks go on by themselves, but what is named under reread stays missing until those rows are read again"
+		return "compatible: capture and sinks go on by themselves, but what is named under reread is missing behind the source until those rows are written again: UPDATE ... SET a column = itself brings them into the log"
 	}
 	return "compatible: capture and sinks follow by themselves"
 }
@@ -70,8 +70,10 @@ func (r *ddlReport) line(label, text string) {
 	}
 }
 
-// broken breaks a text into lines of at most width characters, where its words are not longer.
+// broken breaks a text into lines of at most width characters, where its words are not longer. What follows
+// its first line is an excerpt, and stays as it is.
 func broken(text string, width int) (lines []string) {
+	text, excerpt, _ := strings.Cut(text, "\n")
 	line := ""
 	for _, word := range strings.Split(text, " ") {
 		if line != "" && len([]rune(line))+1+len([]rune(word)) > width {
@@ -84,7 +86,11 @@ func broken(text string, width int) (lines []string) {
 		}
 		line += word
 	}
-	return append(lines, line)
+	lines = append(lines, line)
+	if excerpt != "" {
+		lines = append(lines, strings.Split(excerpt, "\n")...)
+	}
+	return lines
 }
 
 func (r *ddlReport) statement(s *statementVerdict) {
@@ -108,6 +114,9 @@ func (r *ddlReport) table(t *tableVerdict) {
 	if t.Was != "" {
 		name += ", before " + t.Was
 	}
+	if t.New {
+		name += ", new to capture"
+	}
 	r.line("table", name)
 	if t.Topic != "" {
 		r.line("topic", t.Topic)
@@ -116,7 +125,7 @@ func (r *ddlReport) table(t *tableVerdict) {
 		r.line("records", "stay as they are")
 	}
 	for _, c := range t.Columns {
-		r.line("column", c.text())
+		r.line("column", c.text(t.New))
 	}
 	for _, s := range t.Subjects {
 		if s.Verdict != subjectSame {
@@ -124,7 +133,7 @@ func (r *ddlReport) table(t *tableVerdict) {
 		}
 	}
 	for _, s := range t.Sinks {
-		if !s.Held { // a problem, otherwise
+		if !s.Held && !s.Stale { // a problem, otherwise
 			r.line("sink", strings.TrimPrefix(s.text(), "sink "))
 		}
 	}
@@ -143,7 +152,7 @@ func (r *ddlReport) texts(t *tableVerdict) {
 	}
 }
 
-func (c *columnChange) text() string {
+func (c *columnChange) text(first bool) string {
 	switch c.Kind {
 	case columnDropped:
 		return c.Column + " is dropped"
@@ -151,6 +160,9 @@ func (c *columnChange) text() string {
 		return c.Was + " is renamed to " + c.Column
 	case columnRetyped:
 		return c.Column + " changes from " + c.Old + " to " + c.Type + c.inAvro()
+	}
+	if first {
+		return c.Column + ": " + c.Type + c.inAvro()
 	}
 	return c.Column + " is added: " + c.Type + c.inAvro()
 }

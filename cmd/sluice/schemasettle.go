@@ -15,7 +15,6 @@ type settlement struct {
 	table   *change.Table // with the names of its fields
 	pair    schemas.Pair
 	refused map[string][]string // why, by the subject that the registry does not take; nil when it takes all
-	evaded  bool                // a column goes on in another field, because the registry refused its own
 }
 
 // maxEvasions bounds the tries as capture does.
@@ -39,9 +38,7 @@ func settle(ctx context.Context, client *registry.Client, topic string, t *chang
 		if t, err = schemas.Evade(t, latest); t == nil || err != nil {
 			return first, err
 		}
-		if s, err = settleAs(ctx, client, topic, t); err == nil {
-			s.evaded = true
-		}
+		s, err = settleAs(ctx, client, topic, t)
 	}
 	return s, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -78,19 +79,21 @@ type sinkStep struct {
 	What  string `json:"what"`
 	// Held says that the sink waits there for a person.
 	Held bool `json:"held"`
+	// Stale says that its rows do not follow the source's from then on.
+	Stale bool `json:"stale"`
 }
 
 func (s *sinkStep) text() string { return "sink " + s.Sink + ", table " + s.Table + ": " + s.What }
 
 // foresee gives the steps of every sink that has the table, by its name before or afterwards.
-func foresee(cfg *config.Config, c *capture.TableChange, d *difference) []sinkStep {
+func (j *ddlJudge) foresee(ctx context.Context, c *capture.TableChange, d *difference) []sinkStep {
 	steps := []sinkStep{}
-	take := func(t *change.Table, of func(*sinkTarget) []sinkStep) {
-		targets := sinkTargets(cfg, t)
+	take := func(t *change.Table, of func(string, *sinkTarget) []sinkStep) {
+		targets := sinkTargets(j.cfg, t)
 		for _, name := range slices.Sorted(maps.Keys(targets)) {
 			for i := range targets[name] {
 				t := &targets[name][i]
-				for _, s := range of(t) {
+				for _, s := range of(name, t) {
 					s.Sink, s.Table = name, t.Table
 					steps = append(steps, s)
 				}
@@ -98,10 +101,10 @@ func foresee(cfg *config.Config, c *capture.TableChange, d *difference) []sinkSt
 		}
 	}
 	if d.before != nil {
-		take(d.before, func(t *sinkTarget) []sinkStep { return t.steps(c, d, cfg.Source.Truncate) })
+		take(d.before, func(name string, t *sinkTarget) []sinkStep { return j.steps(ctx, name, t, c, d) })
 	}
 	if d.after != nil && c.Captured && (d.before == nil || d.moved()) {
-		take(d.after, func(t *sinkTarget) []sinkStep { return t.begin(d.after) })
+		take(d.after, func(_ string, t *sinkTarget) []sinkStep { return t.begin(d.after) })
 	}
 	return steps
 }
@@ -112,23 +115,35 @@ func (t *sinkTarget) begin(table *change.Table) []sinkStep {
 	case err != nil:
 		return []sinkStep{{What: "stops: " + err.Error(), Held: true}}
 	case !t.create:
-		return []sinkStep{{What: "writes its records into " + t.Table + ", which must be there: create is false"}}
+		return []sinkStep{{What: "writes the records there; the table must exist (create: false)"}}
 	}
-	return []sinkStep{{What: "creates " + t.Table + " if it is not there, and writes its records there"}}
+	return []sinkStep{{What: "creates the table if it does not exist, and writes the records there"}}
 }
 
-// steps compares the destination's tables that the sink's mapping makes of the table before and after.
-func (t *sinkTarget) steps(c *capture.TableChange, d *difference, truncate string) []sinkStep {
+// steps compares the destination's tables that a sink's mapping makes of the table before and after.
+func (j *ddlJudge) steps(ctx context.Context, name string, t *sinkTarget, c *capture.TableChange, d *difference) []sinkStep {
 	switch {
 	case d.after == nil:
-		return []sinkStep{{What: "keeps its rows; nothing comes any more"}}
+		return []sinkStep{{What: "keeps its rows; nothing comes any more", Stale: true}}
 	case d.moved():
-		return []sinkStep{{What: "gets nothing any more until tables.from of the sink says " + nameOf(d.after)}}
+		return []sinkStep{{What: "gets nothing any more, until tables.from of the sink says " + nameOf(d.after), Stale: true}}
 	case !c.Captured:
-		return []sinkStep{{What: "gets nothing any more"}}
+		return []sinkStep{{What: "gets nothing any more", Stale: true}}
 	case c.Emptied:
-		return []sinkStep{t.emptied(truncate)}
+		return []sinkStep{t.emptied(j.cfg.Source.Truncate)}
 	}
+	steps := t.reshaped(d)
+	if len(c.Values) > 0 {
+		there := askTypes(ctx, j.cfg.Sinks[name], t)
+		for i := range c.Values {
+			steps = append(steps, t.values(&c.Values[i], there)...)
+		}
+	}
+	return steps
+}
+
+// reshaped is what a sink does when the columns change.
+func (t *sinkTarget) reshaped(d *difference) []sinkStep {
 	after, err := t.mapping.Compile(d.after)
 	if err != nil {
 		return []sinkStep{{What: "stops: " + err.Error(), Held: true}}
@@ -138,8 +153,8 @@ func (t *sinkTarget) steps(c *capture.TableChange, d *difference, truncate strin
 		return []sinkStep{{What: "cannot take the table as it is: " + err.Error(), Held: true}}
 	}
 	steps := t.compare(before.Table(), after.Table(), d)
-	for i := range c.Values {
-		steps = append(steps, t.values(&c.Values[i])...)
+	if len(steps) == 0 && len(d.columns) > 0 {
+		steps = append(steps, sinkStep{What: "stays as it is"})
 	}
 	return steps
 }
@@ -152,7 +167,7 @@ func (t *sinkTarget) compare(before, after *change.Table, d *difference) []sinkS
 		case old == nil && d.renamed(c.Name) != "":
 			steps = append(steps, t.rename(d.renamed(c.Name), &c))
 		case old == nil:
-			steps = append(steps, t.step("adds column "+c.Name+" "+c.Type.Name, sink.EvolveAdd, sink.EvolveAll))
+			steps = append(steps, t.step("adds column "+c.Name+" "+typeThere(&c), sink.EvolveAdd, sink.EvolveAll))
 		case old.Type.Name != c.Type.Name:
 			steps = append(steps, t.retype(old, &c))
 		}
@@ -166,8 +181,12 @@ func (t *sinkTarget) compare(before, after *change.Table, d *difference) []sinkS
 			steps = append(steps, t.step("drops column "+c.Name, sink.EvolveAll))
 		}
 	}
-	if key := keyNames(after); len(key) > 0 && !slices.Equal(keyNames(before), key) {
-		steps = append(steps, t.step("makes ("+strings.Join(key, ", ")+") the primary key of "+t.Table, sink.EvolveAll))
+	switch key := keyNames(after); {
+	case !d.keyChanged() || slices.Equal(keyNames(before), key):
+	case len(key) == 0:
+		steps = append(steps, t.step("drops its primary key", sink.EvolveAll))
+	default:
+		steps = append(steps, t.step("makes ("+strings.Join(key, ", ")+") its primary key", sink.EvolveAll))
 	}
 	return steps
 }
@@ -182,17 +201,25 @@ func (t *sinkTarget) step(what string, extents ...sink.Evolve) sinkStep {
 
 func (t *sinkTarget) rename(old string, c *change.Column) sinkStep {
 	if t.evolve == sink.EvolveAdd {
-		return sinkStep{What: "adds column " + c.Name + " " + c.Type.Name + " and copies " + old + " into it"}
+		return sinkStep{What: "adds column " + c.Name + " " + typeThere(c) + " and copies " + old + " into it"}
 	}
 	return t.step("renames column "+old+" to "+c.Name, sink.EvolveAll)
 }
 
 func (t *sinkTarget) retype(old, c *change.Column) sinkStep {
-	what := "gives column " + c.Name + " the type " + c.Type.Name
+	what := "gives column " + c.Name + " the type " + typeThere(c)
 	if postgres.Widens(&old.Type, &c.Type) {
 		return t.step(what, sink.EvolveAdd, sink.EvolveAll)
 	}
 	return t.step(what+", if the values of all rows stay as they are", sink.EvolveAll)
+}
+
+// typeThere names the type that a column gets at the destination.
+func typeThere(c *change.Column) string {
+	if strings.Contains(c.Type.Name, ".") { // a type of somebody's, with its schema
+		return c.Type.Name + " (text, if there is no such type)"
+	}
+	return c.Type.Name
 }
 
 func columnsByName(t *change.Table) map[string]*change.Column {

@@ -9,13 +9,13 @@ import (
 	"github.com/sluicecdc/sluice/capture"
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/config"
-	"github.com/sluicecdc/sluice/schemas/registry"
 )
 
 // tableVerdict is what a statement would do to one captured table.
 type tableVerdict struct {
 	Table string `json:"table"`           // afterwards, where it is there then
 	Was   string `json:"was,omitempty"`   // the name before, when it is another
+	New   bool   `json:"new"`             // it was not captured before
 	Topic string `json:"topic,omitempty"` // afterwards
 	// Unchanged says that its records stay as they are.
 	Unchanged bool             `json:"unchanged"`
@@ -27,26 +27,26 @@ type tableVerdict struct {
 	Notes     []string         `json:"notes"`
 }
 
-// judgeTable tells all of a table. A transform that cannot be done any more is the end of it.
-func judgeTable(ctx context.Context, client *registry.Client, cfg *config.Config, c *capture.TableChange) (*tableVerdict, error) {
+// table tells all of a table. A transform that cannot be done any more is the end of it.
+func (j *ddlJudge) table(ctx context.Context, c *capture.TableChange) (*tableVerdict, error) {
 	v := &tableVerdict{
-		Problems: listed(c.Faults), Columns: []columnChange{}, Subjects: []subjectVerdict{}, Sinks: []sinkStep{}, Reread: listed(c.Reread), Notes: listed(c.Notes),
+		New: c.Before == nil, Problems: listed(c.Faults), Columns: []columnChange{}, Subjects: []subjectVerdict{}, Sinks: []sinkStep{}, Reread: listed(c.Reread), Notes: listed(c.Notes),
 	}
-	d, err := v.published(cfg, c)
+	d, err := v.published(j.cfg, c)
 	if err != nil {
 		v.problem("capture stops before the table's next record: " + err.Error())
 		return v, nil
 	}
 	if d.after != nil && c.Captured {
-		if err := v.schemas(ctx, client, cfg, c, d); err != nil {
+		if err := v.schemas(ctx, j, c, d); err != nil {
 			return nil, err
 		}
 	}
 	v.Columns = append(v.Columns, d.columns...)
-	v.Sinks = foresee(cfg, c, d)
-	v.source(c, d)
+	v.Sinks = j.foresee(ctx, c, d)
+	v.source(j.cfg, c, d)
 	for _, s := range v.Sinks {
-		if s.Held {
+		if s.Held || s.Stale {
 			v.problem(s.text())
 		}
 	}
@@ -85,8 +85,8 @@ func nameOf(t *change.Table) string { return change.FormatName(t.Schema, t.Name)
 
 // schemas asks the registry, and compares the columns. Neither is done for a table that cannot have
 // schemas.
-func (v *tableVerdict) schemas(ctx context.Context, client *registry.Client, cfg *config.Config, c *capture.TableChange, d *difference) error {
-	topic, pair, err := topicSchemas(cfg, d.after)
+func (v *tableVerdict) schemas(ctx context.Context, j *ddlJudge, c *capture.TableChange, d *difference) error {
+	topic, pair, err := topicSchemas(j.cfg, d.after)
 	if err != nil {
 		v.problem(err.Error())
 		d.compare(nil)
@@ -94,10 +94,10 @@ func (v *tableVerdict) schemas(ctx context.Context, client *registry.Client, cfg
 	}
 	v.Topic = topic
 	if c.Before == c.After {
-		v.Unchanged = true
+		v.Unchanged = !c.Emptied
 		return nil
 	}
-	found, err := settle(ctx, client, topic, d.after)
+	found, err := settle(ctx, j.registry, topic, d.after)
 	if err != nil {
 		return err
 	}
@@ -106,10 +106,11 @@ func (v *tableVerdict) schemas(ctx context.Context, client *registry.Client, cfg
 	}
 	before := map[string]string{}
 	if d.before != nil && !d.moved() {
-		was, err := settle(ctx, client, topic, d.before)
+		was, err := settle(ctx, j.registry, topic, d.before)
 		if err != nil {
 			return err
 		}
+		v.evaded(was.table, found.table)
 		for _, s := range subjectsOf(topic, was.pair) {
 			before[s.name] = s.schema
 		}
@@ -126,22 +127,37 @@ func (v *tableVerdict) schemas(ctx context.Context, client *registry.Client, cfg
 	}
 	d.compare(avro)
 	v.Unchanged = len(d.columns) == 0 && !slices.ContainsFunc(v.Subjects, func(s subjectVerdict) bool { return s.Verdict != subjectSame })
-	if found.evaded {
-		v.note("the registry does not take a column of another type in its field: it goes on in a field of its own, and readers see one end and another begin")
-	}
 	return nil
 }
 
+// evaded names the columns that go on in fields of other names.
+func (v *tableVerdict) evaded(was, is *change.Table) {
+	fields := map[int16]string{}
+	for _, c := range was.Columns {
+		fields[c.Attnum] = c.Field
+	}
+	for _, c := range is.Columns {
+		if old, had := fields[c.Attnum]; had && c.Field != "" && old != c.Field {
+			v.note("column " + c.Name + " goes on in field " + c.Field + ", since the registry does not take another type in its own: readers see one field end and another begin")
+		}
+	}
+}
+
 // source says what capture makes of the table.
-func (v *tableVerdict) source(c *capture.TableChange, d *difference) {
+func (v *tableVerdict) source(cfg *config.Config, c *capture.TableChange, d *difference) {
 	switch {
 	case c.After == nil:
-		v.problem("the table is gone: its topic keeps its records and gets no more; where source.tables names it, capture does not start again until the name is taken out")
+		v.problem("the table is gone: its topic keeps its records and gets no more" + unnamed(cfg, c.Before.Table))
 		return
 	case !c.Captured:
-		v.problem("source.tables does not mean " + nameOf(c.After.Table) + ": its changes are dropped from then on; add it there and start capture again first, or have its rows read again later")
+		v.problem("source.tables does not cover " + nameOf(c.After.Table) + ": its changes are dropped from then on, unless it is added there and capture is started again before" + unnamed(cfg, c.Before.Table))
 	case d.moved():
-		v.note("its records go to another topic, under subjects of their own; where source.tables names the table as it was, it needs the new name before capture starts again")
+		v.note("its records go to another topic, under subjects of their own: readers of the old one get no more")
+		if named(cfg, c.Before.Table) {
+			v.problem("source.tables names " + nameOf(c.Before.Table) + ": capture does not start again until the name is taken out")
+		}
+	case c.Emptied:
+		v.note(truncation[cfg.Source.Truncate])
 	}
 	if c.After.Fault != "" && (c.Before == nil || c.Before.Fault == "" || c.Before != c.After) {
 		v.problem(c.After.Fault + "; run with it: " + c.After.Fix)
@@ -151,6 +167,30 @@ func (v *tableVerdict) source(c *capture.TableChange, d *difference) {
 		v.identity(d)
 	}
 	v.columns(c, d)
+}
+
+// truncation says what becomes of a TRUNCATE in the topic, by source.truncate.
+var truncation = map[string]string{
+	"":                      "source.truncate is publish: a TRUNCATE stands in every partition of the topic",
+	capture.TruncatePublish: "source.truncate is publish: a TRUNCATE stands in every partition of the topic",
+	capture.TruncateValue:   "source.truncate is value: a TRUNCATE stands in partition 0 of the topic",
+	capture.TruncateSkip:    "source.truncate is skip: nothing of it is in the topic",
+}
+
+// named tells whether source.tables names a table, not by a pattern.
+func named(cfg *config.Config, t *change.Table) bool {
+	return slices.ContainsFunc(cfg.Source.Tables, func(text string) bool {
+		p, err := change.ParsePattern(text)
+		schema, name, exact := p.Exact()
+		return err == nil && exact && schema == t.Schema && name == t.Name
+	})
+}
+
+func unnamed(cfg *config.Config, t *change.Table) string {
+	if !named(cfg, t) {
+		return ""
+	}
+	return "; source.tables names " + nameOf(t) + ": capture does not start again until the name is taken out"
 }
 
 func (v *tableVerdict) key(d *difference) {
