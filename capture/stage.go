@@ -18,10 +18,10 @@ type stage struct {
 	source *source // within tx
 	tx     pgx.Tx
 
-	tables   []*relation           // by the names that they have now
-	standIns map[uint32]*standIn   // by the table's OID
-	parents  map[uint32]*relation  // of partitions that statements made, by OID; nil for those that are none any more
-	types    map[uint32]objectName // stand-ins of types, by OID
+	tables   []*relation          // by the names that they have now
+	standIns map[uint32]*standIn  // by the table's OID
+	parents  map[uint32]*relation // of partitions that statements made, by OID; nil for those that are none any more
+	types    map[uint32]bool      // those that have a stand-in
 }
 
 func newStage(ctx context.Context, cfg Config, s *source, tx pgx.Tx) (*stage, error) {
@@ -33,7 +33,7 @@ func newStage(ctx context.Context, cfg Config, s *source, tx pgx.Tx) (*stage, er
 	if err != nil {
 		return nil, err
 	}
-	st := &stage{cfg: cfg, source: s, tx: tx, standIns: map[uint32]*standIn{}, parents: map[uint32]*relation{}, types: map[uint32]objectName{}}
+	st := &stage{cfg: cfg, source: s, tx: tx, standIns: map[uint32]*standIn{}, parents: map[uint32]*relation{}, types: map[uint32]bool{}}
 	for i := range all {
 		st.tables = append(st.tables, &all[i])
 	}

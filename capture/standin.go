@@ -35,12 +35,12 @@ func (i *standIn) make(ctx context.Context) (err error) {
 	if i.was, err = i.source.state(ctx, i.of); err != nil {
 		return err
 	}
-	var partitioned string
-	const q = `SELECT c.relnatts, coalesce(' PARTITION BY ' || pg_get_partkeydef(c.oid), '') FROM pg_class c WHERE c.oid = $1`
-	if err := i.tx.QueryRow(ctx, q, i.of.OID).Scan(&i.last, &partitioned); err != nil {
+	var name, partitioned string // the name that it has at the source still
+	const q = `SELECT c.relnatts, c.oid::regclass::text, coalesce(' PARTITION BY ' || pg_get_partkeydef(c.oid), '') FROM pg_class c WHERE c.oid = $1`
+	if err := i.tx.QueryRow(ctx, q, i.of.OID).Scan(&i.last, &name, &partitioned); err != nil {
 		return err
 	}
-	sql := fmt.Sprintf("CREATE TEMPORARY TABLE %s (LIKE %s INCLUDING ALL EXCLUDING INDEXES)%s", quote(i.name), i.of.sql(), partitioned)
+	sql := fmt.Sprintf("CREATE TEMPORARY TABLE %s (LIKE %s INCLUDING ALL EXCLUDING INDEXES)%s", quote(i.name), name, partitioned)
 	if _, err := i.tx.Exec(ctx, sql); err != nil {
 		return err
 	}

@@ -88,16 +88,19 @@ func (c *TableChange) value(u *typeUser, t *userType, d *ddl) {
 			c.Values = append(c.Values, ValueChange{Column: name, Kind: kind, Direct: column.direct, Was: was, Label: label})
 		}
 	}
-	columns := "columns with the type: " + strings.Join(names, ", ")
+	columns := "column " + names[0]
+	if len(names) > 1 {
+		columns = "columns " + strings.Join(names, ", ")
+	}
 	switch kind {
 	case LabelAdded:
-		c.Notes = append(c.Notes, columns)
+		c.Notes = append(c.Notes, "of the type: "+columns)
 	case LabelRenamed:
 		c.Reread = append(c.Reread, fmt.Sprintf("%s: rows with %s have %s afterwards, and the log does not say so", columns, literal(was), literal(label)))
 	case AttributesChanged:
 		c.Reread = append(c.Reread, columns+": the values that are there get another number of attributes, and the log does not say so")
 	default:
-		c.Notes = append(c.Notes, columns+"; the values stay as they are")
+		c.Notes = append(c.Notes, "of the type: "+columns+"; the values stay as they are")
 	}
 }
 
@@ -162,17 +165,17 @@ func (st *stage) retyped(r *relation, before *TableState, oid uint32, name strin
 	return &after
 }
 
-// tryType has a type of the same kind take the statement.
+// tryType has a type of the same kind take the statement. It has a name of its own, since it would hide the
+// other.
 func (st *stage) tryType(ctx context.Context, t *userType, d *ddl) error {
-	like, made := st.types[t.OID]
-	if !made {
-		like = objectName{"pg_temp", t.Name}
-		if err := st.run(ctx, fmt.Sprintf(t.Make, quoteTable(like.schema, like.name))); err != nil {
+	like := quoteTable("pg_temp", fmt.Sprintf("sluice_type_%d", t.OID))
+	if !st.types[t.OID] {
+		if err := st.run(ctx, fmt.Sprintf(t.Make, like)); err != nil {
 			return err
 		}
-		st.types[t.OID] = like
+		st.types[t.OID] = true
 	}
-	return st.run(ctx, strings.ToUpper(d.kind)+" "+quoteTable(like.schema, like.name)+" "+d.tail)
+	return st.run(ctx, d.kind+" "+like+" "+d.tail)
 }
 
 // findType looks a type up, with what makes its like.

@@ -150,7 +150,7 @@ func (v *tableVerdict) source(cfg *config.Config, c *capture.TableChange, d *dif
 		v.problem("the table is gone: its topic keeps its records and gets no more" + unnamed(cfg, c.Before.Table))
 		return
 	case !c.Captured:
-		v.problem("source.tables does not cover " + nameOf(c.After.Table) + ": its changes are dropped from then on, unless it is added there and capture is started again before" + unnamed(cfg, c.Before.Table))
+		v.problem("source.tables does not cover " + nameOf(c.After.Table) + ": its changes are dropped from then on, unless a pattern there covers it (a plain name must exist) and capture was started with that before" + unnamed(cfg, c.Before.Table))
 	case d.moved():
 		v.note("its records go to another topic, under subjects of their own: readers of the old one get no more")
 		if named(cfg, c.Before.Table) {

@@ -63,9 +63,9 @@ func (t typesThere) text(column string) bool {
 // there names the type that a column has at the destination.
 func (t typesThere) there(column string) string {
 	if typ := t.types[column]; typ != "" {
-		return typ
+		return "of type " + typ
 	}
-	return "(if it is of that type there; the destination does not answer)"
+	return "of the type too (which the destination does not answer)"
 }
 
 // values is what a sink does about the new values of a column's type.
@@ -77,7 +77,7 @@ func (t *sinkTarget) values(v *capture.ValueChange, there typesThere) (steps []s
 }
 
 func (t *sinkTarget) value(column string, v *capture.ValueChange, there typesThere) sinkStep {
-	is := "column " + column + " is " + there.there(column)
+	is := "column " + column + " is " + there.there(column) + " there"
 	switch {
 	case v.Kind == capture.LabelRenamed:
 		return t.relabelled(column, v, there)
@@ -103,7 +103,7 @@ func (t *sinkTarget) relabelled(column string, v *capture.ValueChange, there typ
 	case there.text(column):
 		return sinkStep{What: keeps + ", which is text there, until those rows are written again"}
 	}
-	return sinkStep{What: keeps + ", which is " + there.there(column) + "; run the statement there too"}
+	return sinkStep{What: keeps + ", which is " + there.there(column) + " there; run the statement there too"}
 }
 
 func quoted(label string) string { return "'" + strings.ReplaceAll(label, "'", "''") + "'" }
