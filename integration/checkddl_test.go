@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -84,4 +85,32 @@ func (d *deployment) golden(t *testing.T, file string) {
 	if got != string(text) {
 		t.Errorf("it prints\n%s\n%s has\n%s", got, file, text)
 	}
+}
+
+// foretold gives the sinks that check-ddl says will be held.
+func (d *deployment) foretold(statements string) map[string]bool {
+	d.t.Helper()
+	out, _ := d.command("schema", "check-ddl", statements, "--json")
+	var verdict struct {
+		Statements []struct {
+			Tables []struct {
+				Sinks []struct {
+					Sink string
+					Held bool
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &verdict); err != nil {
+		d.t.Fatalf("%s: %v\n%s", statements, err, out)
+	}
+	held := map[string]bool{}
+	for _, s := range verdict.Statements {
+		for _, t := range s.Tables {
+			for _, step := range t.Sinks {
+				held[step.Sink] = held[step.Sink] || step.Held
+			}
+		}
+	}
+	return held
 }

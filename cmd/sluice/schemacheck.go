@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sluicecdc/sluice/capture"
 	"github.com/sluicecdc/sluice/internal/config"
@@ -101,9 +102,58 @@ func (v *ddlVerdict) judge(ctx context.Context, j *ddlJudge, all []capture.Rehea
 			s.Compatible = s.Compatible && len(t.Problems) == 0
 		}
 		v.Statements = append(v.Statements, s)
-		v.Compatible = v.Compatible && s.Compatible
 	}
+	j.together(ctx, v.Statements, all)
+	v.Compatible = !slices.ContainsFunc(v.Statements, func(s *statementVerdict) bool { return !s.Compatible })
 	return nil
+}
+
+// together adds what sinks do when they see statements as one, because no record of the table comes
+// between them.
+func (j *ddlJudge) together(ctx context.Context, verdicts []*statementVerdict, all []capture.Rehearsal) {
+	first := map[uint32]*capture.TableChange{}
+	for i := range all {
+		for k := range all[i].Tables {
+			c := &all[i].Tables[k]
+			if c.Before == nil || c.After == nil || c.Before == c.After {
+				continue
+			}
+			oid := c.Before.Table.OID
+			if begin, several := first[oid]; several {
+				j.joined(ctx, verdicts, &capture.TableChange{Before: begin.Before, After: c.After, Captured: c.Captured}, verdicts[i], verdicts[i].Tables[k])
+			} else {
+				first[oid] = c
+			}
+		}
+	}
+}
+
+// joined tells of sinks that are held by the change as a whole and by none of its statements.
+func (j *ddlJudge) joined(ctx context.Context, so []*statementVerdict, c *capture.TableChange, s *statementVerdict, t *tableVerdict) {
+	d, err := new(tableVerdict).published(j.cfg, c)
+	if err != nil || !c.Captured || d.moved() {
+		return // said of the statement itself
+	}
+	d.compare(nil)
+	for _, step := range j.foresee(ctx, c, d) {
+		if step.Held && !holds(so, step.Sink) {
+			t.problem("when no record of the table comes between the statements, " + step.text())
+			t.Sinks = append(t.Sinks, step)
+			s.Compatible = false
+		}
+	}
+}
+
+// holds tells whether a sink is held by any statement so far.
+func holds(verdicts []*statementVerdict, name string) bool {
+	for _, s := range verdicts {
+		for _, t := range s.Tables {
+			if slices.ContainsFunc(t.Sinks, func(step sinkStep) bool { return step.Sink == name && step.Held }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // listed gives a list that JSON shows as one, also when it is empty.

@@ -48,21 +48,6 @@ func (d *difference) renamedKey() []string {
 	return names
 }
 
-// renamed gives the earlier name of a column that had another; empty when it had none.
-func (d *difference) renamed(name string) string {
-	for _, c := range d.columns {
-		if c.Kind == columnRenamed && c.Column == name {
-			return c.Was
-		}
-	}
-	return ""
-}
-
-// renames tells whether a column of before has another name after.
-func (d *difference) renames(name string) bool {
-	return slices.ContainsFunc(d.columns, func(c columnChange) bool { return c.Kind == columnRenamed && c.Was == name })
-}
-
 // compare finds columns again by their numbers, so that a renamed one is not taken for another. avro
 // describes the columns afterwards.
 func (d *difference) compare(avro map[string]string) {

@@ -159,26 +159,27 @@ func (t *sinkTarget) reshaped(d *difference) []sinkStep {
 	return steps
 }
 
+// compare follows the sink's own comparison: columns are found again by number, and by name where the
+// configuration lists them.
 func (t *sinkTarget) compare(before, after *change.Table, d *difference) []sinkStep {
 	var steps []sinkStep
-	was, is := columnsByName(before), columnsByName(after)
-	for _, c := range after.Columns {
-		switch old := was[c.Name]; {
-		case old == nil && d.renamed(c.Name) != "":
-			steps = append(steps, t.rename(d.renamed(c.Name), &c))
+	stays := map[string]bool{} // by names before
+	for i := range after.Columns {
+		c := &after.Columns[i]
+		old, namesake := t.match(before, c), columnNamed(before, c.Name)
+		switch {
+		case old == nil && namesake != nil:
+			steps = append(steps, t.step("drops column "+c.Name+" and adds it as another", sink.EvolveAll))
 		case old == nil:
-			steps = append(steps, t.step("adds column "+c.Name+" "+typeThere(&c), sink.EvolveAdd, sink.EvolveAll))
-		case old.Type.Name != c.Type.Name:
-			steps = append(steps, t.retype(old, &c))
+			steps = append(steps, t.step("adds column "+c.Name+" "+typeThere(c), sink.EvolveAdd, sink.EvolveAll))
+		default:
+			stays[old.Name] = true
+			steps = append(steps, t.altered(before, old, c)...)
 		}
 	}
-	for _, c := range before.Columns {
-		switch {
-		case is[c.Name] != nil:
-		case t.evolve == sink.EvolveAdd:
-			steps = append(steps, sinkStep{What: "keeps column " + c.Name + " and writes it no more"})
-		case !d.renames(c.Name):
-			steps = append(steps, t.step("drops column "+c.Name, sink.EvolveAll))
+	for i := range before.Columns {
+		if c := &before.Columns[i]; !stays[c.Name] && columnNamed(after, c.Name) == nil {
+			steps = append(steps, t.gone(c.Name))
 		}
 	}
 	switch key := keyNames(after); {
@@ -191,19 +192,58 @@ func (t *sinkTarget) compare(before, after *change.Table, d *difference) []sinkS
 	return steps
 }
 
+// match finds the column that another one was.
+func (t *sinkTarget) match(before *change.Table, c *change.Column) *change.Column {
+	if t.Columns != nil || c.Attnum == 0 {
+		return columnNamed(before, c.Name)
+	}
+	for i := range before.Columns {
+		if before.Columns[i].Attnum == c.Attnum {
+			return &before.Columns[i]
+		}
+	}
+	return nil
+}
+
+func columnNamed(t *change.Table, name string) *change.Column {
+	for i := range t.Columns {
+		if t.Columns[i].Name == name {
+			return &t.Columns[i]
+		}
+	}
+	return nil
+}
+
+// altered is what a sink does with a column that has another name or type.
+func (t *sinkTarget) altered(before *change.Table, old, c *change.Column) (steps []sinkStep) {
+	copies := t.evolve == sink.EvolveAdd && !slices.Contains(keyNames(before), old.Name) && columnNamed(before, c.Name) == nil && postgres.Widens(&old.Type, &c.Type)
+	switch {
+	case old.Name == c.Name:
+	case copies:
+		return []sinkStep{{What: "adds column " + c.Name + " " + typeThere(c) + ", copies " + old.Name + " into it, and writes " + old.Name + " no more"}}
+	default:
+		steps = append(steps, t.step("renames column "+old.Name+" to "+c.Name, sink.EvolveAll))
+	}
+	if old.Type.Name != c.Type.Name {
+		steps = append(steps, t.retype(old, c))
+	}
+	return steps
+}
+
+// gone is what a sink does with a column that is dropped.
+func (t *sinkTarget) gone(name string) sinkStep {
+	if t.evolve == sink.EvolveAdd {
+		return sinkStep{What: "keeps column " + name + " and writes it no more"}
+	}
+	return t.step("drops column "+name, sink.EvolveAll)
+}
+
 // step is what the sink does under the extents of evolve that are named; otherwise it is held.
 func (t *sinkTarget) step(what string, extents ...sink.Evolve) sinkStep {
 	if slices.Contains(extents, t.evolve) {
 		return sinkStep{What: what}
 	}
 	return sinkStep{What: "is held (evolve: " + string(t.evolve) + ") and names the statements to run; with evolve: " + string(extents[0]) + " it " + what, Held: true}
-}
-
-func (t *sinkTarget) rename(old string, c *change.Column) sinkStep {
-	if t.evolve == sink.EvolveAdd {
-		return sinkStep{What: "adds column " + c.Name + " " + typeThere(c) + " and copies " + old + " into it"}
-	}
-	return t.step("renames column "+old+" to "+c.Name, sink.EvolveAll)
 }
 
 func (t *sinkTarget) retype(old, c *change.Column) sinkStep {
@@ -220,12 +260,4 @@ func typeThere(c *change.Column) string {
 		return c.Type.Name + " (text, if there is no such type)"
 	}
 	return c.Type.Name
-}
-
-func columnsByName(t *change.Table) map[string]*change.Column {
-	all := map[string]*change.Column{}
-	for i := range t.Columns {
-		all[t.Columns[i].Name] = &t.Columns[i]
-	}
-	return all
 }
