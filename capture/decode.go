@@ -21,6 +21,10 @@ type decoder struct {
 	progress  *progress
 	metrics   *Metrics
 	heartbeat string // our prefix
+	ddl       string // the event trigger's
+	statement func() // told of every schema change
+	// rewrites are tables that the open transaction rewrote, with the reason, until they are described.
+	rewrites map[uint32]int
 
 	stopping atomic.Bool // set at a stop: nothing is published from then on
 
@@ -138,6 +142,7 @@ func (d *decoder) onBegin(b []byte) error {
 
 func (d *decoder) begin(g change.Group) {
 	d.group, d.open, d.ordinal = g, true, 0
+	clear(d.rewrites)
 	d.started = d.partial.Commit == g.Commit
 }
 
@@ -217,6 +222,7 @@ func (d *decoder) onTruncate(ctx context.Context, b []byte) error {
 		if err != nil {
 			return err
 		}
+		s.emptied = true
 		if d.cfg.Truncate == TruncateSkip {
 			d.ordinal++
 			continue
@@ -241,6 +247,9 @@ func (d *decoder) onMessage(ctx context.Context, b []byte) error {
 	if string(m.Prefix) == d.heartbeat {
 		d.group.Heartbeat = d.group.Heartbeat || m.Transactional
 		return nil
+	}
+	if string(m.Prefix) == d.ddl {
+		return d.onStatement(ctx, d.change.LSN, m.Content)
 	}
 	if !m.Transactional {
 		if d.open || !d.wanted(m.Prefix) {

@@ -88,7 +88,7 @@ func (s *source) state(ctx context.Context, r *relation) (*TableState, error) {
 		return nil, err
 	}
 	t := &TableState{}
-	if t.Table, err = (&catalogue{s}).describe(ctx, m, nil); err != nil {
+	if t.Table, _, err = (&catalogue{source: s}).describe(ctx, m, nil); err != nil {
 		return nil, err
 	}
 	if t.Fix = r.identityFix(); t.Fix != "" {

@@ -22,6 +22,8 @@ type shape struct {
 	columns  []pgoutput.RelationColumn // as the last message had them
 	identity []bool                    // by column: part of the replica identity
 	outside  bool                      // of source.tables: its name is another than when it was published
+	storage  string                    // version.Storage, until the stream describes the table
+	emptied  bool                      // by a TRUNCATE since it was described
 
 	// Changes not yet added to the metrics.
 	inserts, updates, deletes, truncates int
@@ -37,6 +39,7 @@ type shapes struct {
 	metrics   *Metrics
 	byOID     map[uint32]*shape
 	binary    bool                     // the stream was asked for in binary
+	exact     bool                     // the event trigger tells of schema changes
 	history   *history                 // of the downstream
 	captured  func(*change.Table) bool // by name
 	outside   int                      // tables of byOID that are
@@ -59,7 +62,7 @@ func (s *shapes) keep(ctx context.Context, lsn change.LSN) error {
 	for oid, known := range s.byOID {
 		before, passed, err := s.history.at(oid, lsn)
 		if err == nil {
-			_, err = s.record(ctx, version{From: lsn, Columns: known.columns, Table: known.table}, before, passed)
+			_, err = s.record(ctx, version{From: lsn, Columns: known.columns, Table: known.table, Storage: known.storage}, before, passed)
 		}
 		if err != nil {
 			return err
@@ -78,13 +81,14 @@ func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation
 	if err != nil {
 		return err
 	}
-	var t *change.Table
-	if passed && before.fits(m) {
-		t = before.Table // log that comes again, from before a version that is known
-	} else if t, err = s.describe(ctx, m, before); err != nil {
+	v := version{From: lsn, Columns: m.Columns}
+	if before.fits(m) && (passed || s.exact && before.Exact) {
+		v.Table = before.Table // log that comes again, from before a version that is known, or as it was told
+	} else if err = s.describe(ctx, m, before, &v); err != nil {
 		return err
 	}
-	if t, err = s.record(ctx, version{From: lsn, Columns: m.Columns, Table: t}, before, passed); err != nil {
+	t, err := s.record(ctx, v, before, passed)
+	if err != nil {
 		return err
 	}
 	s.set(t, m)
@@ -94,15 +98,29 @@ func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation
 	return nil
 }
 
-func (s *shapes) describe(ctx context.Context, m *pgoutput.Relation, before *version) (*change.Table, error) {
+// describe completes a version by what the catalogue says now.
+func (s *shapes) describe(ctx context.Context, m *pgoutput.Relation, before, v *version) error {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
-	t, err := s.catalogue.describe(ctx, m, before)
-	if err == nil && before.fits(m) && !s.fresh[m.OID] {
-		t = doubt(t, before)
+	var files string
+	var err error
+	if v.Table, v.Storage, files, err = s.catalogue.look(ctx, m, before); err != nil {
+		return err
+	}
+	v.Exact = s.exact && v.Storage != "" // what comes after will be told
+	if v.Storage == "" && before != nil {
+		v.Storage = before.Storage // while the files are these, nothing was rewritten since then
+	}
+	if before.fits(m) && !s.fresh[m.OID] {
+		v.Table = doubt(v.Table, before)
 	}
 	s.fresh[m.OID] = true
-	return t, err
+	known := s.byOID[m.OID]
+	if known != nil && known.emptied {
+		known.emptied = false // there are no older rows
+		return nil
+	}
+	return s.catalogue.markUntold(ctx, v, before, files)
 }
 
 // doubt forgets the numbers of columns that have others now, in the first message of a connection: a
@@ -121,6 +139,10 @@ func doubt(t *change.Table, before *version) *change.Table {
 func (s *shapes) record(ctx context.Context, v version, before *version, passed bool) (*change.Table, error) {
 	switch {
 	case before != nil && sameShape(before.Table, v.Table):
+		if v.Storage != "" {
+			before.Storage = v.Storage
+		}
+		before.Exact = before.Exact || v.Exact
 		v = *before
 	case !passed:
 		var err error

@@ -216,6 +216,7 @@ func columnsOf(t *testing.T, dsn, table string) []string {
 // A sink that is killed while schema changes come, again and again, ends with the source's rows.
 func TestSinkKilledAmongSchemaChanges(t *testing.T) {
 	d := newDeployment(t, 18, []string{"public.t"}, func(text string) string {
+		text = strings.Replace(text, "kafka:", "  ddl: trigger\nkafka:", 1) // a default is forgotten in a rewrite
 		return strings.Replace(text, "type: postgres\n", "type: postgres\n    evolve: all\n", 1)
 	})
 	d.exec("create table t (id int primary key, a int, v int)", "insert into t select i, i, i from generate_series(1, 2000) i")
@@ -232,9 +233,6 @@ func TestSinkKilledAmongSchemaChanges(t *testing.T) {
 			fmt.Sprintf("update t set %s = %d where id %% 5 = 0", next, n))
 		name = next
 		if n%3 == 2 {
-			// A rewrite takes the value that earlier rows have in a new column out of the catalogue, so
-			// capture must have seen the column first (docs/records.md).
-			d.caughtUp(30 * time.Second)
 			d.exec(fmt.Sprintf("alter table t drop c%d", n-1), "alter table t alter a type "+[]string{"bigint", "numeric", "text", "text"}[n/3])
 		}
 		d.killSoon(sink)

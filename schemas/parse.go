@@ -87,6 +87,7 @@ func column(f *Field) change.Column {
 	if missing, has := f.Props["sluice.missing"]; has {
 		c.Missing = &missing
 	}
+	c.Untold, _ = change.ParseLSN(f.Props["sluice.untold"]) // 0 when there is none
 	return c
 }
 

@@ -165,7 +165,7 @@ func (d *decoder) end(ctx context.Context, r *kgo.Record) (End, error) {
 
 func collection(item any) Collection {
 	f, _ := item.(map[string]any)
-	c := Collection{Name: fields(f).text("data_collection"), EventCount: fields(f).long("event_count"), Partitions: map[int32]int64{}}
+	c := Collection{Name: fields(f).text("data_collection"), EventCount: fields(f).long("event_count"), Held: fields(f).long("held"), Partitions: map[int32]int64{}}
 	list, _ := f["partitions"].([]any)
 	for _, item := range list {
 		p, _ := item.(map[string]any)

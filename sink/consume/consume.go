@@ -66,6 +66,7 @@ func Open(ctx context.Context, cfg Config, deps Deps, from sink.Checkpoint) (sin
 	feed := func(tp kafka.TopicPartition) Feed { return reader.Feed(tp) }
 	c := newConsumer(cfg, parts{
 		feed: feed, offsets: offsets, codec: newCodec(deps.Registry), close: reader.Close, log: deps.Log, dropped: deps.Dropped,
+		held: func(ctx context.Context) (Feed, func() error, error) { return openNotices(ctx, cfg.Source, deps.Kafka) },
 	}, from)
 	if err := c.refuseAdded(ctx, deps.Kafka, from); err != nil {
 		return nil, errors.Join(err, c.Close())

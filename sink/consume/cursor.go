@@ -27,6 +27,8 @@ type tableState struct {
 	name    string // schema.table, as ENDs name it
 	cursors []*cursor
 	taken   int64 // changes of the open group; a TRUNCATE counts once
+	late    int64 // changes that the open group's END called held and that are in the topic now
+	notices *notices
 }
 
 // load decodes the next record of the open group into head; false when it is not at hand.
