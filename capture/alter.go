@@ -67,7 +67,7 @@ func (st *stage) move(ctx context.Context, r *relation, schema, name string, out
 		c.fault(st.clash(r))
 		out.Tables = append(out.Tables, c)
 	case st.captures(r):
-		return st.arrive(ctx, r, out)
+		return st.arrive(ctx, r, false, out)
 	case r.Partition:
 		out.Notes = append(out.Notes, nameOf(r)+" is a partition: its rows go on to come under the name of the partitioned table")
 	default:
@@ -86,8 +86,9 @@ func (st *stage) renamedState(before *TableState, r *relation) *TableState {
 	return &after
 }
 
-// arrive says what it means that a table is captured from now on.
-func (st *stage) arrive(ctx context.Context, r *relation, out *Rehearsal) error {
+// arrive says what it means that a table is captured from now on. at tells whether the event trigger publishes
+// it with the statement.
+func (st *stage) arrive(ctx context.Context, r *relation, at bool, out *Rehearsal) error {
 	state, err := st.state(ctx, r)
 	if err != nil {
 		return err
@@ -95,12 +96,14 @@ func (st *stage) arrive(ctx context.Context, r *relation, out *Rehearsal) error 
 	c := TableChange{After: state, Captured: true}
 	c.fault(st.clash(r))
 	rows, err := st.hasRows(ctx, r)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if rows {
+	case rows:
 		c.Reread = append(c.Reread, "the rows that it has are not in the log that capture reads")
-	} else {
+	case at && state.Fault == "":
+		c.Notes = append(c.Notes, "the event trigger of source.ddl publishes it with the statement: all its rows are captured")
+	default:
 		c.Notes = append(c.Notes, "capture finds it within 10 s: rows that are written before that are not in Kafka")
 	}
 	out.Tables = append(out.Tables, c)
@@ -121,7 +124,7 @@ func (st *stage) alter(ctx context.Context, r *relation, d *ddl, out *Rehearsal)
 	}
 	switch {
 	case !was && st.captures(r):
-		return st.arrive(ctx, r, out)
+		return st.arrive(ctx, r, false, out)
 	case !was && !r.Partition:
 		out.Notes = append(out.Notes, st.apart(r))
 		return nil
@@ -157,11 +160,11 @@ func (st *stage) with(ctx context.Context, r *relation, out *Rehearsal, sql func
 	if r.Partition {
 		return st.below(ctx, r, out)
 	}
-	c := comparison{present: in.was, before: before, after: in.now, rewritten: in.rewritten, computed: computed}
+	c := comparison{present: in.was, before: before, after: in.now, rewritten: in.rewritten, computed: computed, trigger: st.cfg.DDL == DDLTrigger}
 	if c.constant, err = st.constants(ctx, &c); err != nil {
 		return err
 	}
-	out.Tables = append(out.Tables, TableChange{Before: before, After: in.now, Captured: true, Reread: c.reread(), Notes: c.forgotten()})
+	out.Tables = append(out.Tables, TableChange{Before: before, After: in.now, Captured: true, Reread: c.reread(), Untold: c.untold(), Notes: c.forgotten()})
 	return nil
 }
 

@@ -29,7 +29,8 @@ func (st *stage) createTable(ctx context.Context, d *ddl, out *Rehearsal) error 
 	}
 	r.Persistence = persistence(d)
 	if st.captures(r) {
-		return st.arrive(ctx, r, out)
+		_, query := (&scanner{d.tail}).cut("as")
+		return st.arrive(ctx, r, st.cfg.DDL == DDLTrigger && query == "", out)
 	}
 	out.Notes = append(out.Notes, st.apart(r))
 	return nil

@@ -94,7 +94,7 @@ func (st *stage) detach(ctx context.Context, r *relation, n objectName, out *Reh
 	}
 	q.Partition, st.parents[q.OID] = false, nil
 	if st.captures(q) {
-		return st.arrive(ctx, q, out)
+		return st.arrive(ctx, q, false, out)
 	}
 	return nil
 }

@@ -30,6 +30,8 @@ type TableChange struct {
 	Emptied bool
 	// Values are the columns whose type gets other values.
 	Values []ValueChange
+	// Untold are the numbers of columns in which older rows have values that sinks know to be missing.
+	Untold []int
 	// Reread says why rows that are there must be read again: values that the log does not hold.
 	Reread []string
 	Faults []string

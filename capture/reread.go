@@ -15,6 +15,7 @@ type comparison struct {
 	rewritten     bool            // PostgreSQL computed values anew
 	computed      map[string]bool // columns with an expression of the statement's, by their names before
 	constant      map[string]bool // new columns whose default is the same for every row
+	trigger       bool            // each statement is described in the log (source.ddl)
 }
 
 // reread says which columns hold values afterwards that no record says.
@@ -27,6 +28,19 @@ func (c *comparison) reread() []string {
 		}
 	}
 	return why
+}
+
+// untold gives the numbers of columns of which sinks are told that rows older than the statement may have
+// values that no record says.
+func (c *comparison) untold() (numbers []int) {
+	for i := range c.after.Columns {
+		col := &c.after.Columns[i]
+		was := c.old(col)
+		if c.after.publishes(col.Name) && c.reason(was, col) != "" && (was == nil || c.forgets(was, col) || c.trigger && c.computed[was.Name]) {
+			numbers = append(numbers, col.Number)
+		}
+	}
+	return numbers
 }
 
 // forgotten tells of columns whose older rows have a value that a rewrite takes out of the catalogue.
@@ -42,8 +56,10 @@ func (c *comparison) forgotten() []string {
 	return notes
 }
 
+// forgets tells of a column whose default for older rows leaves the catalogue before capture is sure to
+// have seen it there.
 func (c *comparison) forgets(was, is *CatalogueColumn) bool {
-	return was != nil && was.Filled && !is.Filled
+	return !c.trigger && was != nil && was.Filled && !is.Filled
 }
 
 // numbers tells whether there is a column of a number.
@@ -71,8 +87,8 @@ func (c *comparison) reason(was, is *CatalogueColumn) string {
 	case was == nil:
 		return c.added(is)
 	case !c.before.publishes(was.Name):
-		return "it was computed and not in the log, the rows that are there keep their values"
-	case was.Generated && is.Generated && was.Default != is.Default:
+		return "it was computed and in no record, the rows that are there keep their values"
+	case was.Generated && is.Generated && was.Default != is.Default && !c.renames():
 		return "the values of the rows that are there are computed anew by " + is.Default + ", and the log does not hold them"
 	case c.forgets(was, is) && !c.present.numbers(is.Number):
 		return "the rows that are there have the default that it was just added with, and the statement writes the table anew before capture has read a change of it: neither log nor catalogue says so"
@@ -82,6 +98,14 @@ func (c *comparison) reason(was, is *CatalogueColumn) string {
 		return ""
 	}
 	return "the values of the rows that are there are computed anew, from " + was.Type + " to " + is.Type + ", and the log does not hold them"
+}
+
+// renames tells whether a column has another name afterwards, and so in the expressions of others.
+func (c *comparison) renames() bool {
+	return slices.ContainsFunc(c.after.Columns, func(is CatalogueColumn) bool {
+		was := c.old(&is)
+		return was != nil && was.Name != is.Name
+	})
 }
 
 // added says what the rows that are there have in a new column. A constant default stands in the schema,

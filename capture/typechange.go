@@ -130,8 +130,6 @@ func unquoted(literal string) string {
 	return strings.ReplaceAll(strings.Trim(literal, "'"), "''", "'")
 }
 
-func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
 // typeRenamed gives the name that a type gets.
 func (st *stage) typeRenamed(d *ddl, t *userType) (string, bool) {
 	if name, ok := d.renamed(); ok {

@@ -108,8 +108,8 @@ func (v *ddlVerdict) judge(ctx context.Context, j *ddlJudge, all []capture.Rehea
 	return nil
 }
 
-// together adds what sinks do when they see statements as one, because no record of the table comes
-// between them.
+// together adds what sinks do when they see statements as one: no record of the table may come
+// between them, and what an earlier one leaves at the destination may be in the way of a later one.
 func (j *ddlJudge) together(ctx context.Context, verdicts []*statementVerdict, all []capture.Rehearsal) {
 	first := map[uint32]*capture.TableChange{}
 	for i := range all {
@@ -120,7 +120,7 @@ func (j *ddlJudge) together(ctx context.Context, verdicts []*statementVerdict, a
 			}
 			oid := c.Before.Table.OID
 			if begin, several := first[oid]; several {
-				j.joined(ctx, verdicts, &capture.TableChange{Before: begin.Before, After: c.After, Captured: c.Captured}, verdicts[i], verdicts[i].Tables[k])
+				j.joined(ctx, verdicts, &capture.TableChange{Before: begin.Before, After: c.After, Captured: c.Captured, Untold: slices.Concat(begin.Untold, c.Untold)}, verdicts[i], verdicts[i].Tables[k])
 			} else {
 				first[oid] = c
 			}
@@ -137,7 +137,7 @@ func (j *ddlJudge) joined(ctx context.Context, so []*statementVerdict, c *captur
 	d.compare(nil)
 	for _, step := range j.foresee(ctx, c, d) {
 		if step.Held && !holds(so, step.Sink) {
-			t.problem("when no record of the table comes between the statements, " + step.text())
+			t.problem("taken together with the statements before, " + step.text())
 			t.Sinks = append(t.Sinks, step)
 			s.Compatible = false
 		}

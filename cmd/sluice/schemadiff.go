@@ -29,7 +29,10 @@ type columnChange struct {
 type difference struct {
 	before, after *change.Table
 	columns       []columnChange
+	untold        []int // numbers of columns in which older rows have values that no record says
 }
+
+func (d *difference) tells(c *change.Column) bool { return !slices.Contains(d.untold, int(c.Attnum)) }
 
 func (d *difference) moved() bool {
 	return d.before != nil && d.after != nil && (d.before.Schema != d.after.Schema || d.before.Name != d.after.Name)

@@ -170,10 +170,16 @@ func (t *sinkTarget) compare(before, after *change.Table, d *difference) []sinkS
 		switch {
 		case old == nil && namesake != nil:
 			steps = append(steps, t.step("drops column "+c.Name+" and adds it as another", sink.EvolveAll))
+		case old == nil && !d.tells(c):
+			steps = append(steps, sinkStep{What: "is held if the table has rows: what those have in column " + c.Name + " is in no record; it names the statement that adds the column, and the values must be copied from the source", Held: true})
 		case old == nil:
 			steps = append(steps, t.step("adds column "+c.Name+" "+typeThere(c), sink.EvolveAdd, sink.EvolveAll))
 		default:
 			stays[old.Name] = true
+			if !d.tells(c) {
+				steps = append(steps, sinkStep{What: "is held if the table has rows: their new values of column " + c.Name + " are in no record and must be copied from the source", Held: true})
+				continue
+			}
 			steps = append(steps, t.altered(before, old, c)...)
 		}
 	}

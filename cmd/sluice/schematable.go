@@ -58,7 +58,7 @@ func (v *tableVerdict) note(what string)    { v.Notes = append(v.Notes, what) }
 
 // published compares the table as its records have it, after the transforms.
 func (v *tableVerdict) published(cfg *config.Config, c *capture.TableChange) (*difference, error) {
-	d := &difference{}
+	d := &difference{untold: c.Untold}
 	var err error
 	if c.Before != nil {
 		v.Table = nameOf(c.Before.Table)
@@ -118,7 +118,7 @@ func (v *tableVerdict) schemas(ctx context.Context, j *ddlJudge, c *capture.Tabl
 	v.Subjects = found.verdicts(before, subjectsOf(topic, pair))
 	for _, s := range v.Subjects {
 		if s.Verdict == subjectIncompatible {
-			v.problem(fmt.Sprintf("the registry refuses the schema of subject %s: %s: no record of the table can be written then", s.Subject, strings.Join(s.Reasons, "; ")))
+			v.problem(fmt.Sprintf("the registry refuses the schema of subject %s: %s: the table is held, its changes wait in their own topic, and so do sinks with it", s.Subject, strings.Join(s.Reasons, "; ")))
 		}
 	}
 	avro, err := avroTexts(found.table, pair)
