@@ -46,7 +46,7 @@ func (s *source) publication(ctx context.Context, name string) (*publication, er
 		FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
 		WHERE p.pubname = $1 GROUP BY p.oid`
 	var p publication
-	err := s.pool.QueryRow(ctx, q, name).Scan(&p.All, &p.Complete, &p.ViaRoot, &p.Tables, &p.Narrowed)
+	err := s.ask.QueryRow(ctx, q, name).Scan(&p.All, &p.Complete, &p.ViaRoot, &p.Tables, &p.Narrowed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

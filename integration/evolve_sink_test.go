@@ -73,6 +73,7 @@ func testFollowing(t *testing.T, version int) {
 			d.stop(sink)
 		}
 		name := f.table
+		foretold := d.foretold(strings.ReplaceAll(f.ddl, "%", name))
 		d.exec(append(append([]string{"insert into " + name + " values (2, " + strings.ReplaceAll(f.before, "$1", "2") + ")"},
 			strings.Split(strings.ReplaceAll(f.ddl, "%", name), "; ")...), "insert into "+name+" values (3, "+f.after+")")...)
 		if n%2 == 0 {
@@ -82,6 +83,9 @@ func testFollowing(t *testing.T, version int) {
 		for _, extent := range extents {
 			if want := extent == "none" && f.table != "identity" || slices.Contains(f.held, extent); held[extent] != want {
 				t.Errorf("%s under %s: held is %v, want %v", f.table, extent, held[extent], want)
+			}
+			if unsure := f.byHand != "" && extent == "all"; foretold[extent] != held[extent] && !unsure {
+				t.Errorf("%s under %s: held is %v, and check-ddl says %v", f.table, extent, held[extent], foretold[extent])
 			}
 			d.follows(extent, &f)
 		}
