@@ -45,6 +45,7 @@ var followings = []following{
 	{table: "narrowed", a: "bigint", before: "$1", ddl: "alter table % alter a type int", after: "5", held: []string{"add"}},
 	{table: "keyed", a: "int", before: "$1", ddl: "alter table % drop constraint %_pkey, add primary key (id, a)", after: "5", held: []string{"add"}},
 	{table: "keynamed", a: "int", before: "$1", ddl: "alter table % rename id to nr", after: "5", held: []string{"add"}},
+	{table: "emptied", a: "int", before: "$1", ddl: "truncate %; alter table % rename id to nr; truncate %", after: "5", held: []string{"add"}},
 	{table: "identity", a: "int", before: "$1", ddl: "alter table % replica identity full", after: "5"},
 }
 

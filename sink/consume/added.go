@@ -50,7 +50,7 @@ func (c *consumer) refuseOlder(ctx context.Context, cur *cursor, from sink.Check
 		return nil // what its delete stood for was removed from the topic long ago
 	}
 	var scratch buffer
-	if err := c.codec.change(ctx, cur.Topic, cur.pending, &scratch, &c.rec); err != nil {
+	if err := c.codec.change(ctx, cur.pending, &scratch, &c.rec); err != nil {
 		return cur.badRecord(cur.pending, err)
 	}
 	if commit := c.rec.Position.Commit; commit <= from.Commit {
