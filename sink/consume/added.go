@@ -21,6 +21,9 @@ func (c *consumer) refuseAdded(ctx context.Context, k tailer, from sink.Checkpoi
 		return nil
 	}
 	for _, t := range c.tables {
+		if len(t.cursors) == 0 {
+			continue
+		}
 		topic := t.cursors[0].Topic
 		if _, known := from.Offsets[topic]; known {
 			continue
