@@ -130,10 +130,11 @@ func (s *session) changeIdentity(_ *model, r *relation) *alteration {
 }
 
 // renameTable writes every row under the new name: a sink takes it for another table, which begins
-// empty. A value that does not travel with the row would be missing there.
+// empty. A value that does not travel with the row would be missing there. PostgreSQL does not tell the new
+// name of a partitioned table before one of its partitions is altered or the connection is made anew.
 func (s *session) renameTable(m *model, r *relation) *alteration {
 	to := pick(s, m.free())
-	if slices.Contains(r.had, to) || slices.ContainsFunc(r.fields, func(f field) bool { return f.typ == long }) {
+	if r.partitioned() || slices.Contains(r.had, to) || slices.ContainsFunc(r.fields, func(f field) bool { return f.typ == long }) {
 		return nil
 	}
 	return &alteration{on: r,
