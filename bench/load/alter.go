@@ -10,11 +10,11 @@ import (
 type alteration struct {
 	on  *relation
 	sql []string
-	// columns are those it alters; it fills rows with a default, rewrites the table, or must be read by
-	// capture before anything else is altered.
-	columns                []string
-	fills, rewrites, alone bool
-	apply                  func()
+	// columns are those it alters; it adds one, gives the table new files, or must be read by capture before
+	// anything else is altered.
+	columns               []string
+	adds, rewrites, alone bool
+	apply                 func()
 }
 
 // fewest and most bound the number of tables.
@@ -25,7 +25,7 @@ func (s *session) alteration(m *model, publication string) *alteration {
 	for {
 		r := pick(s, m.relations)
 		draws := []func(*model, *relation) *alteration{s.addColumn, s.addColumn, s.dropColumn, s.renameColumn, s.renameColumn, s.retypeColumn, s.retypeColumn,
-			s.replaceColumn, s.swapColumns, s.changePrimaryKey, s.changeIdentity, s.renameTable, s.addPartition, s.removePartition}
+			s.replaceColumn, s.swapColumns, s.emptyTable, s.changePrimaryKey, s.changeIdentity, s.renameTable, s.addPartition, s.removePartition}
 		a := pick(s, draws)(m, r)
 		if s.chance(15) {
 			a = s.changeTables(m, r, publication)
@@ -40,13 +40,11 @@ func alterTable(r *relation, what string) string { return "alter table " + r.nam
 
 func (s *session) addColumn(m *model, r *relation) *alteration {
 	f := field{m.give("c"), pick(s, kinds)}
-	a := &alteration{on: r, columns: []string{f.name}, apply: func() { r.fields = append(r.fields, f) }}
 	what := "add column " + f.name + " " + f.typ
-	if a.fills = s.chance(60); a.fills {
+	if s.chance(60) {
 		what += " default " + s.value(f.typ, m.labels)
 	}
-	a.sql = []string{alterTable(r, what)}
-	return a
+	return &alteration{on: r, adds: true, columns: []string{f.name}, sql: []string{alterTable(r, what)}, apply: func() { r.fields = append(r.fields, f) }}
 }
 
 func (s *session) dropColumn(_ *model, r *relation) *alteration {
@@ -92,9 +90,13 @@ func (s *session) replaceColumn(m *model, r *relation) *alteration {
 	if typ == f.typ || f.typ == long {
 		return nil
 	}
-	return &alteration{on: r, alone: true, fills: true,
+	return &alteration{on: r, alone: true, adds: true,
 		sql:   []string{alterTable(r, "drop column "+f.name), alterTable(r, "add column "+f.name+" "+typ+" default "+s.value(typ, m.labels))},
 		apply: func() { r.fields = append(slices.Delete(r.fields, i, i+1), field{f.name, typ}) }}
+}
+
+func (s *session) emptyTable(_ *model, r *relation) *alteration {
+	return &alteration{on: r, rewrites: true, sql: []string{"truncate " + r.name}, apply: func() {}}
 }
 
 func (s *session) swapColumns(m *model, r *relation) *alteration {
@@ -204,16 +206,19 @@ func (s *session) relation(m *model, name string) *relation {
 // else (docs/records.md, "When a table changes").
 func (u *unread) refuses(a *alteration) bool {
 	twice := slices.ContainsFunc(a.columns, func(c string) bool { return slices.Contains(u.columns, c) })
-	return twice || u.alone || a.alone && (len(u.columns) > 0 || u.filled) || u.losesDefault(a)
+	return twice || u.alone || a.alone && (len(u.columns) > 0 || u.rewritten) || u.losesDefault(a)
 }
 
 // losesDefault tells whether a rewrite would take the value that older rows have in a new column out of
-// the catalogue before capture has read it.
-func (u *unread) losesDefault(a *alteration) bool { return u.filled && a.rewrites }
+// the catalogue before capture has read it. Where a column comes after a rewrite, capture cannot know that
+// it was not so.
+func (u *unread) losesDefault(a *alteration) bool {
+	return u.added && a.rewrites || u.rewritten && a.adds
+}
 
 func (u *unread) note(a *alteration) {
 	u.columns = append(u.columns, a.columns...)
-	u.filled, u.alone = u.filled || a.fills, u.alone || a.alone
+	u.added, u.rewritten, u.alone = u.added || a.adds, u.rewritten || a.rewrites, u.alone || a.alone
 }
 
 // insert writes the row that nobody else writes, so that capture meets the table as it is now.

@@ -30,9 +30,10 @@ type part struct {
 
 // unread is what capture may not have read yet when the next alteration comes.
 type unread struct {
-	columns []string // altered, by all their names
-	filled  bool     // rows got a default
-	alone   bool     // no other alteration may come with it
+	columns   []string // altered, by all their names
+	added     bool     // one of them is new
+	rewritten bool     // the table has new files
+	alone     bool     // no other alteration may come with it
 }
 
 // evolvingNames are all names that evolving tables ever have. Others must not begin so.

@@ -22,9 +22,6 @@ func (s *session) write(m *model) string {
 	r := pick(s, m.relations)
 	switch s.random.IntN(20) {
 	case 0:
-		if s.chance(15) {
-			return "truncate " + r.name
-		}
 		return s.where("delete from "+r.name, r, 3)
 	case 1, 2:
 		return s.where("delete from "+r.name, r, 0)
