@@ -100,7 +100,7 @@ type fakeRecord struct {
 
 type fakeCodec struct{ tables map[string]*change.Table }
 
-func (k fakeCodec) change(_ context.Context, _ string, r *kafka.Record, into *buffer, out *avro.Record) error {
+func (k fakeCodec) change(_ context.Context, r *kafka.Record, into *buffer, out *avro.Record) error {
 	value := r.Value
 	if value == nil {
 		value = header(r, headerValue)
