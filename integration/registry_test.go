@@ -22,16 +22,13 @@ func onRegistry(text, url string, more ...string) string {
 // A registry of another make, behind a password: rows arrive and schemas change at two levels of
 // compatibility, a column getting another field where the registry refuses its new type.
 func TestForeignRegistry(t *testing.T) {
-	for level, want := range map[string][]string{
-		"BACKWARD": {"id#1* integer, a#2 integer", "id#1* integer, a#2 integer, b#3 text", "id#1* integer, a#2 bigint, b#3 text", "id#1* integer, b#3 text"},
-		"FULL_TRANSITIVE": {"id#1* integer, a#2 integer", "id#1* integer, a#2 integer, b#3 text", "id#1* integer, a#2 bigint in a_2, b#3 text",
-			"id#1* integer, b#3 text"},
-	} {
-		t.Run(level, func(t *testing.T) { testForeign(t, level, want) })
+	for level, bigint := range map[string]string{"BACKWARD": "a#2 bigint", "FULL_TRANSITIVE": "a#2 bigint in a_2"} {
+		t.Run(level, func(t *testing.T) { testForeign(t, level, bigint) })
 	}
 }
 
-func testForeign(t *testing.T, level string, want []string) {
+// testForeign widens a column to bigint, for which the level has the registry hold the text.
+func testForeign(t *testing.T, level, bigint string) {
 	registry := harness.SharedApicurio(t)
 	proxy := harness.ProxyRegistry(t, registry, "writer", "open sesame")
 	d := newDeployment(t, 18, []string{oneTable}, func(text string) string {
@@ -60,6 +57,7 @@ func testForeign(t *testing.T, level string, want []string) {
 	d.caughtUp(60 * time.Second)
 	d.same(oneTable)
 	d.topicsHold()
+	want := []string{"id#1* integer, a#2 integer", "id#1* integer, a#2 integer, b#3 text", "id#1* integer, " + bigint + ", b#3 text", "id#1* integer, b#3 text"}
 	if got := d.versions(oneTable); !slices.Equal(got, want) {
 		t.Errorf("the registry holds\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(want, "\n  "))
 	}
@@ -78,38 +76,44 @@ func TestRegistryOutage(t *testing.T) {
 		"alter table u alter note set storage plain", "insert into t values (0)")
 	p := d.start("run")
 	d.caughtUp(60 * time.Second)
-	walsender := scan[int](t, d.source, "select active_pid from pg_replication_slots where slot_name = $1", "sluice_"+d.name)
-	for n, outage := range []struct {
-		mode   harness.Behaviour
-		reason string
-	}{
-		{harness.Refuses, "connection refused"},
-		{harness.Breaks, "HTTP 500, the proxy is broken"},
-		{harness.Babbles, "the answer cannot be read"},
-		{harness.Hangs, "no answer for 4s"},
-	} {
-		log := d.since("run.log")
-		proxy.Become(outage.mode)
-		d.exec(fmt.Sprintf("alter table t add c%d int", n))
-		before := scan[string](t, d.source, "select pg_current_wal_lsn()::text")
-		d.exec(fmt.Sprintf("insert into t values (%d, %s1)", n+1, strings.Repeat("1, ", n)),
-			"insert into u (note) select repeat(md5(i::text), 100) from generate_series(1, 5000) i") // 16 MB, more than all buffers
-		eventually(t, 10*time.Second, "a line that names the registry and says "+outage.reason, func() bool {
-			text := log()
-			return strings.Contains(text, "registry="+proxy.URL()) &&
-				strings.Contains(text, outage.reason) && strings.Contains(text, "new tables and schema changes wait, nothing is lost")
-		})
-		d.heldBack(before)
-		proxy.Become(harness.Passes)
-		d.caughtUp(60 * time.Second)
-		d.same(oneTable, "public.u")
-		says(t, log(), "schema registry answers again")
-	}
-	if pid := scan[int](t, d.source, "select active_pid from pg_replication_slots where slot_name = $1", "sluice_"+d.name); pid != walsender {
+	walsender := d.walsender()
+	d.outage(proxy, harness.Refuses, "connection refused", 1)
+	d.outage(proxy, harness.Breaks, "HTTP 500, the proxy is broken", 2)
+	d.outage(proxy, harness.Babbles, "the answer cannot be read", 3)
+	d.outage(proxy, harness.Hangs, "no answer for 4s", 4)
+	if pid := d.walsender(); pid != walsender {
 		t.Errorf("the replication connection was made anew: walsender %d, then %d", walsender, pid)
 	}
 	d.topicsHold()
 	d.stop(p)
+}
+
+// outage makes the registry misbehave while t gets its nth column and u more rows than all buffers hold,
+// and ends it.
+func (d *deployment) outage(proxy *harness.RegistryProxy, b harness.Behaviour, reason string, n int) {
+	d.t.Helper()
+	log := d.since("run.log")
+	proxy.Become(b)
+	d.exec(fmt.Sprintf("alter table t add c%d int", n))
+	before := scan[string](d.t, d.source, "select pg_current_wal_lsn()::text")
+	d.exec(fmt.Sprintf("insert into t (id, c%d) values (%d, 1)", n, n),
+		"insert into u (note) select repeat(md5(i::text), 100) from generate_series(1, 5000) i") // 16 MB
+	eventually(d.t, 10*time.Second, "a line that names the registry and says "+reason, func() bool {
+		text := log()
+		return strings.Contains(text, "registry="+proxy.URL()) && strings.Contains(text, reason) &&
+			strings.Contains(text, "new tables and schema changes wait, nothing is lost")
+	})
+	d.heldBack(before)
+	proxy.Become(harness.Passes)
+	d.caughtUp(60 * time.Second)
+	d.same(oneTable, "public.u")
+	says(d.t, log(), "schema registry answers again")
+}
+
+// walsender gives the process that serves the slot.
+func (d *deployment) walsender() int {
+	d.t.Helper()
+	return scan[int](d.t, d.source, "select active_pid from pg_replication_slots where slot_name = $1", "sluice_"+d.name)
 }
 
 // full is what waits to be decoded when capture's share of 32 MiB is used up, 1 MiB in pieces of which
@@ -207,8 +211,12 @@ func TestRegistryComesBackEmpty(t *testing.T) {
 	comeBackEmpty(registry)
 	d.exec("insert into t values (1)")
 	d.caughtUp(60 * time.Second)
+	d.stop(sink)
+	d.exec("insert into t values (2)")
+	d.published()
+	says(t, d.fails(1, "sink"), registry.URL(), "the registry does not have it", "they stay in Kafka and are not applied")
 	log := d.since("capture.log")
-	d.exec("alter table t add a int", "insert into t values (2, 2)")
+	d.exec("alter table t add a int", "insert into t values (3, 3)")
 	d.awaitTable(oneTable, true, "the registry has lost schemas that it held before")
 	says(t, log(), registry.URL(), "restore it from its backup")
 	if subjects, err := fetch(registry.URL() + "/subjects"); string(subjects) != "[]" {
@@ -218,7 +226,7 @@ func TestRegistryComesBackEmpty(t *testing.T) {
 	says(t, d.fails(1, "capture"), "the registry does not have it", "restore it from its backup")
 	comeBackEmpty(registry)
 	registry.Restore(backup)
-	capture = d.start("capture")
+	capture, sink = d.start("capture"), d.start("sink")
 	d.caughtUp(60 * time.Second)
 	d.same(oneTable)
 	d.topicsHold()

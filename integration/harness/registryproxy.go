@@ -3,12 +3,15 @@ package harness
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"sync/atomic"
+
+	"github.com/sluicecdc/sluice/internal/process"
 )
 
 // Behaviour is how a RegistryProxy treats requests.
@@ -53,12 +56,14 @@ func ProxyRegistry(t T, registry, user, password string) *RegistryProxy {
 	t.Helper()
 	target, err := url.Parse(registry)
 	must(t, "read the registry's address", err)
-	l, err := listen("127.0.0.1:0")
-	must(t, "start a proxy", err)
-	p := &RegistryProxy{t: t, address: l.Addr().String(), path: target.Path, user: user, password: password}
+	p := &RegistryProxy{t: t, path: target.Path, user: user, password: password}
 	target.Path = ""
 	p.next = httputil.NewSingleHostReverseProxy(target)
-	p.serve(l)
+	err = process.OnFreePort(func(port int) error {
+		p.address = fmt.Sprintf("127.0.0.1:%d", port)
+		return p.serve()
+	})
+	must(t, "start a proxy", err)
 	t.Cleanup(p.close)
 	return p
 }
@@ -75,17 +80,15 @@ func (p *RegistryProxy) Become(b Behaviour) {
 		return
 	}
 	if p.server == nil {
-		l, err := listen(p.address)
-		must(p.t, "start the proxy again", err)
-		p.serve(l)
+		must(p.t, "start the proxy again", p.serve())
 	}
 }
 
-func listen(address string) (net.Listener, error) {
-	return new(net.ListenConfig).Listen(context.Background(), "tcp", address) // does not block
-}
-
-func (p *RegistryProxy) serve(l net.Listener) {
+func (p *RegistryProxy) serve() error {
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", p.address) // does not block
+	if err != nil {
+		return err
+	}
 	server := &http.Server{Handler: p}
 	p.server = server
 	go func() {
@@ -93,6 +96,7 @@ func (p *RegistryProxy) serve(l net.Listener) {
 			p.t.Logf("proxy of the registry: %v", err)
 		}
 	}()
+	return nil
 }
 
 func (p *RegistryProxy) close() {

@@ -3,7 +3,7 @@ package registry
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
+	"strings"
 	"sync"
 )
 
@@ -52,11 +52,11 @@ func (k *known) checkFresh(id int, schema string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for key, other := range k.ids {
-		if other == id && !sameSchema(key.schema, schema) {
+		if other == id && recordName(key.schema) != recordName(schema) {
 			return fmt.Errorf("%w: it gives id %d, which it gave to a schema of subject %s before", ErrForgotten, id, key.subject)
 		}
 	}
-	if text, ok := k.texts[id]; ok && !sameSchema(text, schema) {
+	if text, ok := k.texts[id]; ok && recordName(text) != recordName(schema) {
 		return fmt.Errorf("%w: it gives id %d, which was another schema's before", ErrForgotten, id)
 	}
 	return nil
@@ -77,11 +77,15 @@ func (k *known) checkKept(subject string, err error) error {
 	return err
 }
 
-// sameSchema compares as JSON: a registry may change white space and the order of members.
-func sameSchema(a, b string) bool {
-	if a == b {
-		return true
+// recordName gives the full name of a record schema. It is that of its topic and part, so schemas of
+// two subjects differ in it even where a registry normalizes texts before it compares them.
+func recordName(schema string) string {
+	var record struct{ Namespace, Name string }
+	if json.Unmarshal([]byte(schema), &record) != nil {
+		return "" // a type without a name
 	}
-	var x, y any
-	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
+	if record.Namespace == "" || strings.Contains(record.Name, ".") {
+		return record.Name
+	}
+	return record.Namespace + "." + record.Name
 }
