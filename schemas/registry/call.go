@@ -19,7 +19,7 @@ type operation struct {
 // What a refusal means for the data.
 const (
 	lossNone    = ""
-	lossPublish = "No record with this schema was written, and the source keeps the changes until it is settled: nothing is lost, but its log grows"
+	lossPublish = "No record with this schema was written, and nothing is lost"
 	lossApply   = "Records with this schema cannot be read: they stay in Kafka and are not applied"
 )
 

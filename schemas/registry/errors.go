@@ -79,7 +79,7 @@ func (e *Error) advice() string {
 	case errors.Is(e.Kind, ErrNotFound):
 		return "Point schemas.registry to the registry that the records were written with, or restore it from its backup"
 	case errors.Is(e.Kind, ErrForgotten):
-		return "It was emptied or exchanged, and would give ids that stand in records to other schemas: restore it from its backup (docs/runbook.md, SluiceRegistryDown), then start again"
+		return "It was emptied or exchanged, and would give ids that stand in records to other schemas: restore it from its backup (docs/runbook.md, SluiceRegistryDown)"
 	case errors.Is(e.Kind, ErrAnswer):
 		return "Check schemas.registry: it must be the address of the registry's API, with its path where it has one"
 	}
