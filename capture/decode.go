@@ -178,7 +178,7 @@ func (d *decoder) end(ctx context.Context, end change.LSN) error {
 // emit hands the change over as the next of the group, unless it was handed over before.
 func (d *decoder) emit(ctx context.Context, c *change.Change) error {
 	d.ordinal++
-	if d.shapes.outside > 0 && c.Table != nil && d.shapes.byOID[c.Table.OID].outside {
+	if c.Table != nil && d.shapes.drops(c.Table.OID) {
 		return nil
 	}
 	if d.group.Commit <= d.whole || d.started && d.group.Commit == d.partial.Commit && d.ordinal <= d.partial.Ordinal {

@@ -48,6 +48,7 @@ func (c *Capture) noteVersion(v *version, outside bool) {
 		return
 	}
 	if outside {
+		c.notePartial(t.OID, "it had the name "+t.QualifiedName()+" for a time, which source.tables does not cover: its changes under that name are not in Kafka")
 		c.log.Error("table is no longer captured: it has a name that source.tables does not cover; its changes are dropped from here on. "+
 			"Add the name to source.tables, or rename it back", "table", change.FormatName(t.Schema, t.Name), "lsn", v.From)
 		return

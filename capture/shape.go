@@ -22,6 +22,7 @@ type shape struct {
 	columns  []pgoutput.RelationColumn // as the last message had them
 	identity []bool                    // by column: part of the replica identity
 	outside  bool                      // of source.tables: its name is another than when it was published
+	leaving  *version                  // to be told when a change is dropped; nil when it was
 	storage  string                    // version.Storage, until the stream describes the table
 	emptied  bool                      // by a TRUNCATE since it was described
 
@@ -61,12 +62,14 @@ func (s *shapes) begin(binary bool) { s.binary, s.fresh = binary, map[uint32]boo
 func (s *shapes) keep(ctx context.Context, lsn change.LSN) error {
 	for oid, known := range s.byOID {
 		before, passed, err := s.history.at(oid, lsn)
-		if err == nil {
-			_, err = s.record(ctx, version{From: lsn, Columns: known.columns, Table: known.table, Storage: known.storage}, before, passed)
-		}
 		if err != nil {
 			return err
 		}
+		v, err := s.record(ctx, version{From: lsn, Columns: known.columns, Table: known.table, Storage: known.storage}, before, passed)
+		if err != nil {
+			return err
+		}
+		s.announce(v)
 	}
 	return nil
 }
@@ -88,12 +91,12 @@ func (s *shapes) learn(ctx context.Context, xid uint32, lsn change.LSN, m *pgout
 	} else if err = s.describe(ctx, xid, m, before, &v); err != nil {
 		return err
 	}
-	t, err := s.record(ctx, v, before, passed)
-	if err != nil {
+	if v, err = s.record(ctx, v, before, passed); err != nil {
 		return err
 	}
-	s.set(t, m)
-	if s.binary && needsText(t) {
+	s.set(v.Table, m)
+	s.announce(v)
+	if s.binary && needsText(v.Table) {
 		return errNeedText
 	}
 	return nil
@@ -139,8 +142,8 @@ func doubt(t *change.Table, before *version) *change.Table {
 	return t
 }
 
-// record notes a version unless the one before is the same, and gives the table in force.
-func (s *shapes) record(ctx context.Context, v version, before *version, passed bool) (*change.Table, error) {
+// record notes a version unless the one before is the same, and gives the one in force.
+func (s *shapes) record(ctx context.Context, v version, before *version, passed bool) (version, error) {
 	switch {
 	case before != nil && sameShape(before.Table, v.Table):
 		if v.Storage != "" {
@@ -149,13 +152,32 @@ func (s *shapes) record(ctx context.Context, v version, before *version, passed 
 		before.Exact = before.Exact || v.Exact
 		v = *before
 	case !passed:
-		var err error
-		if v, err = s.history.add(ctx, v); err != nil {
-			return nil, err
-		}
+		return s.history.add(ctx, v)
 	}
-	s.told(&v, !s.captured(v.Table))
-	return v.Table, nil
+	return v, nil
+}
+
+// announce tells of a version. That a table is outside of source.tables is told with its first change: the
+// partitions of a captured table are described too, and have none.
+func (s *shapes) announce(v version) {
+	if s.captured(v.Table) {
+		s.told(&v, false)
+		return
+	}
+	s.byOID[v.Table.OID].leaving = &v
+}
+
+// drops tells whether changes of a table are dropped, since it is outside of source.tables.
+func (s *shapes) drops(oid uint32) bool {
+	if s.outside == 0 {
+		return false
+	}
+	t := s.byOID[oid]
+	if t.outside && t.leaving != nil {
+		s.told(t.leaving, true)
+		t.leaving = nil
+	}
+	return t.outside
 }
 
 // set notes a table, and gives the one in force: the earlier when they are equal.

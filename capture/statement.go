@@ -94,7 +94,7 @@ func (s *shapes) follow(ctx context.Context, lsn change.LSN, st *statement, reas
 		return nil
 	}
 	if v, err = s.history.add(ctx, v); err == nil {
-		s.told(&v, !s.captured(v.Table))
+		s.announce(v)
 	}
 	return err
 }

@@ -87,6 +87,10 @@ func (c *Capture) surveyOne(ctx context.Context, r *relation, p *publication) Ta
 		return t
 	}
 	rows, err := c.source.addTable(ctx, c.cfg.Publication, r)
+	if sqlState(err) == stateDuplicate {
+		t.Captured = true // published a moment ago, by the event trigger or by a person
+		return t
+	}
 	if err != nil {
 		t.Reason, t.Fix = err.Error(), "ALTER PUBLICATION "+quote(c.cfg.Publication)+" ADD TABLE "+only(r)+r.sql()
 		return t

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,9 +25,26 @@ func (c *catalogue) storage(ctx context.Context, oid uint32) (string, error) {
 
 // storageQuery is followed by a table's OID.
 const storageQuery = `
-		SELECT coalesce(string_agg(c.relfilenode::text, ',' ORDER BY c.oid), '')
+		SELECT coalesce(string_agg(c.oid || ':' || c.relfilenode, ',' ORDER BY c.oid), '')
 		FROM pg_class r, LATERAL (SELECT r.oid AS relid UNION SELECT relid FROM pg_partition_tree(r.oid)) p JOIN pg_class c ON c.oid = p.relid AND c.relkind = 'r'
 		WHERE r.oid = `
+
+// rewritten tells whether a table got new files between two looks: itself, or a partition that it had and
+// has. What is not known may have been.
+func rewritten(before, now string) bool {
+	had := map[string]string{}
+	for _, f := range strings.Split(before, ",") {
+		oid, file, _ := strings.Cut(f, ":")
+		had[oid] = file
+	}
+	for _, f := range strings.Split(now, ",") {
+		oid, file, _ := strings.Cut(f, ":")
+		if was, known := had[oid]; known && was != file {
+			return true
+		}
+	}
+	return before == ""
+}
 
 // look describes a table. agreed is its storage when the description is of the same moment and the
 // catalogue has the message's shape, so that a rewrite after it can be told; files is the storage as it is.
@@ -59,7 +77,7 @@ func (c *catalogue) markUntold(ctx context.Context, v, before *version, storage 
 			col.Untold = before.Table.Columns[was].Untold
 			continue
 		}
-		if before.Storage != "" && before.Storage == storage || col.Attnum == 0 || col.Missing != nil {
+		if !rewritten(before.Storage, storage) || col.Attnum == 0 || col.Missing != nil {
 			continue
 		}
 		filled, err := c.filled(ctx, v.Table.OID, col.Attnum)

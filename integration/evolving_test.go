@@ -58,7 +58,7 @@ func randomSchemaChanges(t *testing.T, version int, kills, told bool) {
 	d.follow(30 * time.Second)
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("the statements:\n%s", strings.Join(w.Statements(), "\n"))
+			d.explain(w)
 		}
 	})
 
@@ -82,6 +82,14 @@ func randomSchemaChanges(t *testing.T, version int, kills, told bool) {
 	t.Logf("%d records, %d ENDs, %d kills of capture, %d of the sink", len(log.Records), len(log.Ends), processes.kills[0], processes.kills[1])
 	d.stop(processes.sink)
 	d.stop(processes.capture)
+}
+
+// explain logs what was done to the tables, and the versions that their topics have.
+func (d *deployment) explain(w *load.Evolving) {
+	d.t.Logf("the statements:\n%s", strings.Join(w.Statements(), "\n"))
+	for _, table := range load.EvolvingTables() {
+		d.t.Logf("versions of %s:\n%s", table, strings.Join(d.versions(table), "\n"))
+	}
 }
 
 // migrationsOf gives SLUICE_MIGRATIONS, for a longer run, or a number for every day.

@@ -25,7 +25,7 @@ func (s *session) alteration(m *model, publication string) *alteration {
 	for {
 		r := pick(s, m.relations)
 		draws := []func(*model, *relation) *alteration{s.addColumn, s.addColumn, s.dropColumn, s.renameColumn, s.renameColumn, s.retypeColumn, s.retypeColumn,
-			s.replaceColumn, s.swapColumns, s.emptyTable, s.changePrimaryKey, s.changeIdentity, s.renameTable, s.addPartition, s.removePartition}
+			s.replaceColumn, s.swapColumns, s.emptyTable, s.changePrimaryKey, s.changeIdentity, s.renameTable, s.addPartition, s.addPartition, s.removePartition}
 		a := pick(s, draws)(m, r)
 		if s.chance(15) {
 			a = s.changeTables(m, r, publication)
@@ -193,7 +193,7 @@ func (s *session) relation(m *model, name string) *relation {
 	if s.chance(40) {
 		r.fields = append(r.fields, field{m.give("c"), long})
 	}
-	if s.chance(25) {
+	if s.chance(35) {
 		for hundred := range 3 {
 			r.parts = append(r.parts, part{m.give("part_"), hundred})
 		}
