@@ -205,7 +205,7 @@ func (d *decoder) onRelation(b []byte) error {
 // learn takes the tables that were described before the message at lsn.
 func (d *decoder) learn(ctx context.Context, lsn change.LSN) error {
 	for i := range d.described {
-		if err := d.shapes.learn(ctx, lsn, &d.described[i]); err != nil {
+		if err := d.shapes.learn(ctx, d.group.XID, lsn, &d.described[i]); err != nil {
 			return err
 		}
 	}

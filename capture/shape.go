@@ -74,9 +74,10 @@ func (s *shapes) keep(ctx context.Context, lsn change.LSN) error {
 // describeTimeout bounds the questions about one table; the stream waits for the answers.
 const describeTimeout = 30 * time.Second
 
-// learn takes a Relation message that stands at lsn. A table that is as it was keeps its pointer. The
-// catalogue is asked each time, since a primary key or a domain can change without the message doing so.
-func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation) error {
+// learn takes a Relation message that stands at lsn in a transaction. A table that is as it was keeps its
+// pointer. The catalogue is asked each time, since a primary key or a domain can change without the message
+// doing so.
+func (s *shapes) learn(ctx context.Context, xid uint32, lsn change.LSN, m *pgoutput.Relation) error {
 	before, passed, err := s.history.at(m.OID, lsn)
 	if err != nil {
 		return err
@@ -84,7 +85,7 @@ func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation
 	v := version{From: lsn, Columns: m.Columns}
 	if before.fits(m) && (passed || s.exact && before.Exact) {
 		v.Table = before.Table // log that comes again, from before a version that is known, or as it was told
-	} else if err = s.describe(ctx, m, before, &v); err != nil {
+	} else if err = s.describe(ctx, xid, m, before, &v); err != nil {
 		return err
 	}
 	t, err := s.record(ctx, v, before, passed)
@@ -99,9 +100,12 @@ func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation
 }
 
 // describe completes a version by what the catalogue says now.
-func (s *shapes) describe(ctx context.Context, m *pgoutput.Relation, before, v *version) error {
+func (s *shapes) describe(ctx context.Context, xid uint32, m *pgoutput.Relation, before, v *version) error {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
+	if err := s.catalogue.visible(ctx, xid); err != nil {
+		return err
+	}
 	var files string
 	var err error
 	if v.Table, v.Storage, files, err = s.catalogue.look(ctx, m, before); err != nil {

@@ -2,8 +2,11 @@ package integration
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -11,12 +14,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sluicecdc/sluice/bench/load"
 	"github.com/sluicecdc/sluice/schemas/registry/embedded"
 )
 
 // picky is a registry that refuses the value schemas of one table while they hold a field of that name, or of one that begins so.
 type picky struct {
 	http.Handler
+	url   string
 	table string
 	field atomic.Pointer[string]
 }
@@ -40,25 +47,31 @@ func (p *picky) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	p.Handler.ServeHTTP(w, q)
 }
 
-// newHolding is a deployment with a picky registry, and a second sink that has the table public.free only.
-func newHolding(t *testing.T) (*deployment, *picky) {
+func newPicky(t *testing.T, table string) *picky {
 	reg, err := embedded.Open(t.TempDir(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &picky{Handler: reg, table: "held"}
+	p := &picky{Handler: reg, table: table}
 	server := httptest.NewServer(p)
+	p.url = server.URL
 	t.Cleanup(func() {
 		server.Close()
 		if err := reg.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	return p
+}
+
+// newHolding is a deployment with a picky registry, and a second sink that has the table public.free only.
+func newHolding(t *testing.T) (*deployment, *picky) {
+	p := newPicky(t, "held")
 	d := newDeployment(t, 15, []string{"public.held", "public.free"}, func(text string) string {
-		text = strings.Replace(text, "registry: embedded", "registry: "+server.URL, 1)
+		text = strings.Replace(text, "registry: embedded", "registry: "+p.url, 1)
 		return strings.Replace(text, "console:", "  other:\n    type: postgres\n    dsn: ${DESTINATION_DSN}\n    tables: [{from: public.free, to: other.free, deletes: hard}]\nconsole:", 1)
 	})
-	d.registry = server.URL
+	d.registry = p.url
 	d.exec("create table held (id int primary key, v text)", "create table free (id int primary key, v text)",
 		"insert into held values (1, 'old'), (2, 'old')", "insert into free values (1, 'old')")
 	return d, p
@@ -127,5 +140,66 @@ func TestTableIsHeld(t *testing.T) {
 	d.awaitTable("public.held", true, "")
 	if log := d.topicsHold(); len(log.Releases) == 0 {
 		t.Error("nothing was released")
+	}
+}
+
+// The random workload while the registry refuses a table's new shapes on and off, and capture and the sink
+// are killed: what waited arrives once, in order, and readers of the destination see whole transactions.
+func TestHeldUnderKills(t *testing.T) {
+	seed := seedOf(t)
+	registry := newPicky(t, "customers")
+	d := newDeployment(t, 18, load.TableNames(), func(text string) string {
+		return strings.Replace(text, "registry: embedded", "registry: "+registry.url, 1)
+	})
+	d.registry = registry.url
+	w := load.New(load.Config{DSN: d.source, Seed: seed, PerSecond: 200})
+	if err := w.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	processes := &pair{d: d, capture: d.start("capture"), sink: d.start("sink", "copy")}
+	d.caughtUp(30 * time.Second)
+	sightings := watch(t, d)
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	done := make(chan error, 2)
+	go func() { done <- w.Run(ctx) }()
+	go func() { done <- registry.waver(ctx, d, rand.New(rand.NewPCG(seed, 7))) }()
+	processes.killUntil(ctx, rand.New(rand.NewPCG(seed, 99)))
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	registry.refuse("")
+	d.caughtUp(90 * time.Second)
+	d.same(load.TableNames()...)
+	if s := sightings(); s.Violation != nil {
+		t.Errorf("a reader of the destination saw half a transaction: %s", s.Violation)
+	}
+	log := d.topicsHold()
+	if len(log.Releases) == 0 {
+		t.Error("nothing was ever held")
+	}
+	t.Logf("%d records, %d releases, %d kills of capture, %d of the sink", len(log.Records), len(log.Releases), processes.kills[0], processes.kills[1])
+}
+
+// waver changes the table's shape and the registry's mind until ctx ends.
+func (p *picky) waver(ctx context.Context, d *deployment, random *rand.Rand) error {
+	conn, err := pgx.Connect(ctx, d.source)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for n := 0; ; n++ {
+		field := fmt.Sprintf("extra%d", n)
+		p.refuse([]string{"", "extra", field}[random.IntN(3)])
+		if _, err := conn.Exec(ctx, "alter table "+p.table+" add "+field+" int"); err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Duration(500+random.IntN(3500)) * time.Millisecond):
+		}
 	}
 }

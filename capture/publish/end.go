@@ -79,7 +79,7 @@ func (p *Publisher) end(ctx context.Context, g *change.Group) error {
 	}
 	p.group.open = false
 	p.progress.finish(g.End)
-	return p.look(ctx)
+	return p.look(ctx, g.Commit)
 }
 
 func (p *Publisher) appendEnd(ctx context.Context, g *change.Group) error {

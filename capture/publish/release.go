@@ -22,9 +22,10 @@ const (
 	lookTimeout = 2 * time.Second
 )
 
-// look tries to release what is held. It is called between two groups.
-func (p *Publisher) look(ctx context.Context) error {
-	if len(p.holds.byTopic) == 0 || time.Since(p.holds.looked) < lookEvery {
+// look tries to release what is held. It is called at the end of the group that committed at commit. While
+// the slot sends again what waits already, nothing is released: the rest would be published beside it.
+func (p *Publisher) look(ctx context.Context, commit change.LSN) error {
+	if len(p.holds.byTopic) == 0 || time.Since(p.holds.looked) < lookEvery || commit < p.holds.tail.Commit {
 		return nil
 	}
 	for _, topic := range p.heldTopics() {

@@ -201,10 +201,12 @@ func (s *stream) anyTail() bool {
 	return false
 }
 
-// published says that everything up to at is in the partitions.
+// published says that everything up to at is in the partitions. What an earlier run left may reach further.
 func (s *stream) published(at change.Position) {
 	for i := range s.tails {
-		s.tails[i] = at
+		if s.tails[i].Compare(at) < 0 {
+			s.tails[i] = at
+		}
 	}
 	s.fresh = false
 }

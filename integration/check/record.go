@@ -20,6 +20,7 @@ type Record struct {
 
 	Op         byte   // a letter of the envelope
 	Collection string // schema.table, as the transaction topic calls it
+	Table      uint32 // the table's number at the source, 0 when the schema does not say
 	Position   change.Position
 	Snapshot   bool
 	Group      string // transaction.id

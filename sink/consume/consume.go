@@ -51,10 +51,11 @@ type Deps struct {
 	Dropped interface{ Inc() }
 }
 
-// Open waits until the topics of all tables exist and starts reading behind the checkpoint.
+// Open waits until the transaction topic exists and starts reading behind the checkpoint. The topic of a
+// table may be absent, as the table may: it is read when an END names it.
 func Open(ctx context.Context, cfg Config, deps Deps, from sink.Checkpoint) (sink.Consumer, error) {
 	cfg.setDefaults()
-	topics, err := waitForTopics(ctx, deps.Kafka, cfg.topics(), deps.Log)
+	topics, err := findTopics(ctx, deps.Kafka, cfg.topics(), deps.Log)
 	if err != nil {
 		return nil, err
 	}

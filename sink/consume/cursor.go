@@ -42,7 +42,7 @@ func (c *cursor) load(ctx context.Context, g *group, k codec, into *buffer, rec 
 			c.consume()
 			continue
 		}
-		if err := k.change(ctx, c.Topic, r, into, rec); err != nil {
+		if err := k.change(ctx, r, into, rec); err != nil {
 			return false, c.badRecord(r, err)
 		}
 		fits, err := c.judge(g, r, rec)

@@ -262,6 +262,9 @@ func (s *Sink) addColumn(ctx context.Context, d *difference, i int) error {
 		d.add(d.alter("ADD COLUMN "+def), why, modes...)
 		return nil
 	}
+	if err := s.allowDefault(ctx, d, i, modes); err != nil {
+		return err
+	}
 	d.add(d.alter("ADD COLUMN "+def+" DEFAULT "+literal(*missing)), why, modes...)
 	d.add(d.alter("ALTER COLUMN "+c.quoted+" DROP DEFAULT"), "", modes...)
 	return nil
