@@ -132,7 +132,7 @@ func (st *stage) alter(ctx context.Context, r *relation, d *ddl, out *Rehearsal)
 		return unfit("PostgreSQL refuses it while %s is in publication %s: an unlogged table has no changes in the log", nameOf(r), st.cfg.Publication)
 	}
 	return st.with(ctx, r, out, func(in *standIn) (string, map[string]bool) {
-		actions := strings.Join(d.shown(), ", ")
+		actions := strings.Join(d.shown(), "\n, ") // a comment may stand behind each
 		if actions == "" {
 			return "", nil
 		}

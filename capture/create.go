@@ -3,7 +3,6 @@ package capture
 import (
 	"context"
 	"fmt"
-	"strings"
 )
 
 func (st *stage) createTable(ctx context.Context, d *ddl, out *Rehearsal) error {
@@ -29,8 +28,7 @@ func (st *stage) createTable(ctx context.Context, d *ddl, out *Rehearsal) error 
 	}
 	r.Persistence = persistence(d)
 	if st.captures(r) {
-		_, query := (&scanner{d.tail}).cut("as")
-		return st.arrive(ctx, r, st.cfg.DDL == DDLTrigger && query == "", out)
+		return st.arrive(ctx, r, st.cfg.DDL == DDLTrigger && !d.queries(), out)
 	}
 	out.Notes = append(out.Notes, st.apart(r))
 	return nil
@@ -98,15 +96,25 @@ func persistence(d *ddl) string {
 
 // withoutRows has CREATE TABLE ... AS make the table without running the query.
 func withoutRows(d *ddl) string {
-	s := scanner{d.tail}
-	if _, query := s.cut("as"); query == "" {
+	if !d.queries() {
 		return d.tail
 	}
-	words := strings.Fields(strings.ToLower(d.tail))
-	if n := len(words); n > 2 && words[n-1] == "data" && (words[n-2] == "with" || words[n-2] == "no") {
-		return d.tail[:strings.LastIndex(strings.ToLower(d.tail), "with")] + "WITH NO DATA"
+	s := scanner{d.tail}
+	for s.blank(); s.rest != ""; s.blank() {
+		ahead := s
+		if (ahead.skip("with", "data") || ahead.skip("with", "no", "data")) && ahead.token() == "" {
+			break
+		}
+		s.token()
 	}
-	return d.tail + " WITH NO DATA"
+	return d.tail[:len(d.tail)-len(s.rest)] + "\nWITH NO DATA" // behind a comment, too
+}
+
+// queries tells whether a CREATE TABLE takes its rows from a query.
+func (d *ddl) queries() bool {
+	s := scanner{d.tail}
+	_, query := s.cut("as")
+	return query != ""
 }
 
 // dropTables says what goes with tables, and with partitions.

@@ -65,6 +65,7 @@ func TestRehearse(t *testing.T) {
 			"ALTER TABLE a ALTER id TYPE bigint USING id::bigint":     {"public.a d id:bigint n:integer s:character varying(20) price:numeric(12,2)" + rest, ""},
 			"ALTER TABLE a ADD b int REFERENCES parent (id) ON DELETE SET NULL DEFERRABLE, ADD FOREIGN KEY (n) REFERENCES parent": {
 				"public.a d id:integer n:integer s:character varying(20) price:numeric(12,2) b:integer" + rest, ""},
+			"ALTER TABLE a ADD b int -- one, and\n, DROP price /* two */ -- done":     {"public.a d id:integer n:integer s:character varying(20) b:integer" + rest, ""},
 			"ALTER TABLE a OWNER TO nobody, ENABLE TRIGGER ALL":                       {"public.a d id:integer n:integer s:character varying(20) price:numeric(12,2)" + rest, ""},
 			"CREATE UNIQUE INDEX CONCURRENTLY ON a (n) WHERE n > 0":                   {"public.a d id:integer n:integer s:character varying(20) price:numeric(12,2)" + rest, ""},
 			"DROP INDEX CONCURRENTLY IF EXISTS public.by_s":                           {"public.a d id:integer n:integer s:character varying(20) price:numeric(12,2)" + rest, ""},
@@ -192,7 +193,7 @@ func TestRehearseInOrder(t *testing.T) {
 				public.c i x:text key[] fault`,
 			"ALTER TABLE s.plain SET SCHEMA public; DROP TABLE IF EXISTS nobody; CREATE TABLE IF NOT EXISTS a (x int)": `
 				public.plain d id:integer key[] fault | within 10 s`,
-			"CREATE TABLE c AS SELECT * FROM a WITH DATA; CREATE TEMP TABLE tt (x int); CREATE UNLOGGED TABLE u (x int PRIMARY KEY); ALTER TABLE u SET LOGGED": `
+			"CREATE TABLE c AS SELECT * FROM a WITH DATA; CREATE TABLE s.d AS SELECT 1/0 AS never -- run\n; CREATE TEMP TABLE tt (x int); CREATE UNLOGGED TABLE u (x int PRIMARY KEY); ALTER TABLE u SET LOGGED": `
 				public.c d id:integer n:integer old:integer key[] fault | within 10 s
 				public.u d x:integer key[0] | within 10 s`,
 		} {

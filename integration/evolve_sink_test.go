@@ -45,6 +45,7 @@ var followings = []following{
 	{table: "retyped", a: "text", before: "'abc'", ddl: "alter table % alter a type int using length(a)", after: "5", held: []string{"add", "all"},
 		byHand: `alter table $.retyped alter a type int using length(a)`},
 	{table: "narrowed", a: "bigint", before: "$1", ddl: "alter table % alter a type int", after: "5", held: []string{"add"}},
+	{table: "typed", a: "kind", before: "'one'", ddl: "alter type kind rename to sort; alter table % add b int", after: "'two', 4", held: []string{"add", "all"}},
 	{table: "keyed", a: "int", before: "$1", ddl: "alter table % drop constraint %_pkey, add primary key (id, a)", after: "5", held: []string{"add"}},
 	{table: "keynamed", a: "int", before: "$1", ddl: "alter table % rename id to nr", after: "5", held: []string{"add"}},
 	{table: "emptied", a: "int", before: "$1", ddl: "truncate %; alter table % rename id to nr; truncate %", after: "5", held: []string{"add"}},
@@ -69,6 +70,7 @@ func testFollowing(t *testing.T, version int) {
 		tables = append(tables, "public."+f.table)
 	}
 	d := newDeployment(t, version, tables, withExtents)
+	d.exec("create type kind as enum ('one', 'two')")
 	for _, f := range followings {
 		d.exec("create table "+f.table+" (id int primary key, a "+f.a+")", "insert into "+f.table+" values (1, "+strings.ReplaceAll(f.before, "$1", "1")+")")
 	}

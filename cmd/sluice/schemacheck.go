@@ -17,7 +17,7 @@ type schemaCheckCmd struct {
 // Help is shown by "sluice schema check-ddl --help".
 func (schemaCheckCmd) Help() string {
 	return "The statements are carried out at the source, one after the other, on empty temporary tables that are made like the real ones, " +
-		"in a transaction that is always rolled back. A real table is locked no more than by a SELECT, so no application waits; a lock of others is waited for 1 s. " +
+		"in a transaction that is always rolled back. A real table is locked no more than by a SELECT, so no application waits; a lock of others is waited for 1 s. What is done to capture's publication is done to it itself, which keeps no writer waiting either. " +
 		"It needs SELECT on the tables and TEMPORARY on the database. Told are: the records' schemas afterwards, what the registry says of them, what each sink does when they arrive, " +
 		"and whether rows that are there must be read again. Not told is whether PostgreSQL carries a statement out on the rows, views, triggers and foreign keys that there are, " +
 		"nor how long it takes. Known are ALTER, CREATE, DROP TABLE and TRUNCATE, partitions included, ALTER TYPE and DOMAIN, statements about indexes and publications, and COMMENT. " +

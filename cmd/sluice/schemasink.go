@@ -257,6 +257,9 @@ func (t *sinkTarget) retype(old, c *change.Column) sinkStep {
 	if postgres.Widens(&old.Type, &c.Type) {
 		return t.step(what, sink.EvolveAdd, sink.EvolveAll)
 	}
+	if strings.Contains(old.Type.Name, ".") { // a type of somebody's: another name is another type to it
+		return sinkStep{What: "is held and names the statements to run, since it takes " + c.Type.Name + " for another type than " + old.Type.Name, Held: true}
+	}
 	return t.step(what+", if the values of all rows stay as they are", sink.EvolveAll)
 }
 
