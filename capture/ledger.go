@@ -88,7 +88,7 @@ func (c *Capture) gap(reason string, last change.LSN) error {
 	return fmt.Errorf("cannot go on from slot %s on %s: %s. The last position that Kafka is known to hold whole is %s: "+
 		"changes committed after it may be lost, deletes among them, and nothing was skipped or confirmed. "+
 		"Choose: if the slot still exists elsewhere, correct source.dsn or source.slot; "+
-		"or run sluice teardown and set source.name to a new name, for a complete new snapshot into new topics; "+
+		"or run sluice teardown and set source.name to a new name, for a complete new snapshot into new topics (empty the tables at destinations first, or rows that were deleted meanwhile stay there); "+
 		"or run sluice teardown and delete the topic %s, for a new snapshot into the same topics, in which rows that were deleted meanwhile stay",
 		c.cfg.Slot, c.source.where, reason, last, schemas.StateTopic(c.cfg.Name))
 }

@@ -32,10 +32,12 @@ func (p *Publisher) openEnds(ctx context.Context) error {
 		return fmt.Errorf("topic %s has %d partitions and must have one, since its order is the order of commits: create it again", topic, len(handles[topic]))
 	}
 	p.ends.partition = handles[topic][0]
-	if p.ends.keyID, p.ends.valueID, err = p.register(ctx, topic, schemas.ForTransactions(p.o.Source)); err != nil {
+	// The tail first: in a registry that has lost its schemas nothing must be registered.
+	if err := p.readEndTail(ctx, topic); err != nil {
 		return err
 	}
-	return p.readEndTail(ctx, topic)
+	p.ends.keyID, p.ends.valueID, err = p.register(ctx, topic, schemas.ForTransactions(p.o.Source))
+	return err
 }
 
 func (p *Publisher) readEndTail(ctx context.Context, topic string) error {
@@ -45,12 +47,15 @@ func (p *Publisher) readEndTail(ctx context.Context, topic string) error {
 	}
 	for _, records := range tails {
 		for _, r := range records {
-			_, body, err := avro.SplitFrame(r.Value)
-			if err != nil {
-				return fmt.Errorf("cannot read offset %d of topic %s: %w", r.Offset, topic, err)
+			id, body, err := avro.SplitFrame(r.Value)
+			if err == nil {
+				_, err = p.registry.Schema(ctx, id)
 			}
 			var end avro.End
-			if err := avro.DecodeEnd(body, &end); err != nil {
+			if err == nil {
+				err = avro.DecodeEnd(body, &end)
+			}
+			if err != nil {
 				return fmt.Errorf("cannot read offset %d of topic %s: %w", r.Offset, topic, err)
 			}
 			p.ends.tail = end.Commit

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas"
 	"github.com/sluicecdc/sluice/schemas/avro"
 )
 
@@ -22,17 +24,17 @@ func (p *Publisher) tails(ctx context.Context, topic string) ([]change.Position,
 		if len(records) == 0 {
 			continue
 		}
-		if tails[partition], err = p.lastPosition(ctx, records); err != nil {
+		if tails[partition], err = p.lastPosition(ctx, topic, records); err != nil {
 			return nil, fmt.Errorf("cannot tell where partition %d of topic %s ends, so what the slot sends again could not be told from what is new: %w", partition, topic, err)
 		}
 	}
 	return tails, nil
 }
 
-func (p *Publisher) lastPosition(ctx context.Context, records []kafka.Record) (change.Position, error) {
+func (p *Publisher) lastPosition(ctx context.Context, topic string, records []kafka.Record) (change.Position, error) {
 	for i := len(records) - 1; i >= 0; i-- {
 		if value := envelopeOf(&records[i]); value != nil {
-			return p.position(ctx, value)
+			return p.position(ctx, topic, value)
 		}
 	}
 	return change.Position{}, errors.New("its last records have no value")
@@ -51,7 +53,9 @@ func envelopeOf(r *kafka.Record) []byte {
 	return nil
 }
 
-func (p *Publisher) position(ctx context.Context, value []byte) (change.Position, error) {
+// position reads an envelope's position. In a registry that was emptied and filled anew the id may stand for
+// the envelope of another topic, which has another namespace.
+func (p *Publisher) position(ctx context.Context, topic string, value []byte) (change.Position, error) {
 	id, body, err := avro.SplitFrame(value)
 	if err != nil {
 		return change.Position{}, err
@@ -63,6 +67,9 @@ func (p *Publisher) position(ctx context.Context, value []byte) (change.Position
 	decoder, err := avro.NewDecoder("", schema)
 	if err != nil {
 		return change.Position{}, err
+	}
+	if !strings.Contains(schema, `"`+schemas.Namespace(topic)+`"`) {
+		return change.Position{}, fmt.Errorf("schema %d, which its last record names, is that of another topic: the registry was exchanged; restore it from its backup", id)
 	}
 	var record avro.Record
 	var arena []byte
