@@ -20,6 +20,11 @@ const ddlPrefix = "sluice_ddl:"
 // (source.ddl: trigger), since only a superuser may install event triggers.
 type trigger struct{ cfg Config }
 
+// gapPrefix is of a message that nobody reads. A message's position is the end of its record, where the next
+// record begins. The trigger's are of a subtransaction, so the first row after a statement would have
+// the same position in another one, and could come before the message about it.
+const gapPrefix = "sluice_gap"
+
 // functionSQL is written so that no statement of the application ever fails because of it.
 const functionSQL = `CREATE OR REPLACE FUNCTION %[1]s() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $sluice$
 DECLARE changed record;
@@ -56,6 +61,7 @@ BEGIN
 			END;
 		END IF;
 	END LOOP;
+	PERFORM pg_logical_emit_message(false, %[5]s, '');
 EXCEPTION WHEN OTHERS THEN
 	RAISE WARNING 'sluice cannot describe a schema change in the log: %%', SQLERRM;
 END $sluice$`
@@ -70,7 +76,7 @@ func (t trigger) events() [][2]string {
 
 // statements install the trigger; what is there is replaced.
 func (t trigger) statements() []string {
-	function := fmt.Sprintf(functionSQL, t.function(), literal(ddlPrefix+t.cfg.Slot), t.covers(), literal(t.cfg.Publication))
+	function := fmt.Sprintf(functionSQL, t.function(), literal(ddlPrefix+t.cfg.Slot), t.covers(), literal(t.cfg.Publication), literal(gapPrefix))
 	sum := sha256.Sum256([]byte(function))
 	out := []string{"CREATE SCHEMA IF NOT EXISTS sluice", function, "COMMENT ON FUNCTION " + t.function() + "() IS " + literal("sluice "+hex.EncodeToString(sum[:8]))}
 	for _, e := range t.events() {
