@@ -56,11 +56,11 @@ func randomSchemaChanges(t *testing.T, version int, kills, told bool) {
 	}
 	processes := &pair{d: d, capture: d.start("capture"), sink: d.start("sink", "copy")}
 	d.follow(30 * time.Second)
-	t.Cleanup(func() {
+	defer func() { // while capture, which serves the registry, is there
 		if t.Failed() {
 			d.explain(w)
 		}
-	})
+	}()
 
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -84,12 +84,13 @@ func randomSchemaChanges(t *testing.T, version int, kills, told bool) {
 	d.stop(processes.capture)
 }
 
-// explain logs what was done to the tables, and the versions that their topics have.
+// explain logs what was done to the tables, the versions that their topics have, and what is wrong there.
 func (d *deployment) explain(w *load.Evolving) {
 	d.t.Logf("the statements:\n%s", strings.Join(w.Statements(), "\n"))
 	for _, table := range load.EvolvingTables() {
 		d.t.Logf("versions of %s:\n%s", table, strings.Join(d.versions(table), "\n"))
 	}
+	d.topicsHold()
 }
 
 // migrationsOf gives SLUICE_MIGRATIONS, for a longer run, or a number for every day.
