@@ -109,7 +109,7 @@ func (c *Capture) publish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.source.ensurePublication(ctx, c.cfg.Publication, chosen); err != nil {
+	if err := c.source.ensurePublication(ctx, c.cfg.Publication, all, chosen); err != nil {
 		return err
 	}
 	if err := c.source.ensureTrigger(ctx, c.cfg); err != nil {

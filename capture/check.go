@@ -132,7 +132,7 @@ func (k *checker) slot(ctx context.Context) error {
 }
 
 func (k *checker) publication(ctx context.Context) error {
-	chosen, err := k.chosen(ctx)
+	all, chosen, err := k.chosen(ctx)
 	if err != nil || len(chosen) == 0 {
 		return err
 	}
@@ -144,7 +144,7 @@ func (k *checker) publication(ctx context.Context) error {
 		k.fail("set source.publication to another name", "publication %s is FOR ALL TABLES", k.cfg.Publication)
 		return nil
 	}
-	statements := k.source.publicationSQL(k.cfg.Publication, p, chosen)
+	statements := k.source.publicationSQL(k.cfg.Publication, p, all, chosen)
 	if len(statements) == 0 {
 		k.pass("publication %s holds the %d tables", k.cfg.Publication, len(chosen))
 		return nil
@@ -196,14 +196,13 @@ func (k *checker) mayPublish(ctx context.Context, create bool, chosen []relation
 	return nil
 }
 
-// chosen gives the captured tables; what is wrong with the list is said by tables.
-func (k *checker) chosen(ctx context.Context) ([]relation, error) {
-	all, err := k.source.relations(ctx)
-	if err != nil {
-		return nil, err
+// chosen gives all tables and those that are captured; what is wrong with the list is said by tables.
+func (k *checker) chosen(ctx context.Context) (all, chosen []relation, err error) {
+	if all, err = k.source.relations(ctx); err != nil {
+		return nil, nil, err
 	}
-	chosen, _ := choose(all, k.cfg.Tables)
-	return chosen, nil
+	chosen, _ = choose(all, k.cfg.Tables)
+	return all, chosen, nil
 }
 
 func (k *checker) tables(ctx context.Context) error {

@@ -56,14 +56,14 @@ func (s *source) publication(ctx context.Context, name string) (*publication, er
 	return &p, nil
 }
 
-// ensurePublication makes the publication hold exactly the tables. It must precede the slot: what
-// was committed before a table was published cannot be decoded for it.
-func (s *source) ensurePublication(ctx context.Context, name string, tables []relation) error {
+// ensurePublication makes the publication hold the tables, and no others of all. It must precede the slot:
+// what was committed before a table was published cannot be decoded for it.
+func (s *source) ensurePublication(ctx context.Context, name string, all, tables []relation) error {
 	p, err := s.publication(ctx, name)
 	if err != nil {
 		return err
 	}
-	for _, statement := range s.publicationSQL(name, p, tables) {
+	for _, statement := range s.publicationSQL(name, p, all, tables) {
 		if _, err := s.pool.Exec(ctx, statement); err != nil {
 			return s.publicationError(err, name, statement)
 		}
@@ -75,8 +75,10 @@ func (s *source) ensurePublication(ctx context.Context, name string, tables []re
 	return nil
 }
 
-// publicationSQL gives the statements that make the publication match; none when it does.
-func (s *source) publicationSQL(name string, p *publication, tables []relation) []string {
+// publicationSQL gives the statements that make the publication match; none when it does. A table that is
+// not among all was created since they were listed: whoever published it knew why, and its rows would be
+// lost without.
+func (s *source) publicationSQL(name string, p *publication, all, tables []relation) []string {
 	if p == nil {
 		return []string{"CREATE PUBLICATION " + quote(name) + " FOR TABLE " + tableList(tables) + " WITH (" + s.publicationOptions() + ")"}
 	}
@@ -87,19 +89,20 @@ func (s *source) publicationSQL(name string, p *publication, tables []relation) 
 	if !p.Complete || !p.ViaRoot {
 		statements = append(statements, "ALTER PUBLICATION "+quote(name)+" SET ("+s.publicationOptions()+")")
 	}
-	if p.Narrowed || !slices.Equal(slices.Sorted(slices.Values(p.Tables)), oids(tables)) {
-		statements = append(statements, "ALTER PUBLICATION "+quote(name)+" SET TABLE "+tableList(tables))
+	if p.Narrowed {
+		return append(statements, "ALTER PUBLICATION "+quote(name)+" SET TABLE "+tableList(tables))
+	}
+	in := func(r relation) bool { return slices.Contains(p.Tables, r.OID) }
+	chosen := func(r relation) bool {
+		return slices.ContainsFunc(tables, func(t relation) bool { return t.OID == r.OID })
+	}
+	if lacking := slices.DeleteFunc(slices.Clone(tables), in); len(lacking) > 0 {
+		statements = append(statements, "ALTER PUBLICATION "+quote(name)+" ADD TABLE "+tableList(lacking))
+	}
+	if other := slices.DeleteFunc(slices.Clone(all), func(r relation) bool { return !in(r) || chosen(r) }); len(other) > 0 {
+		statements = append(statements, "ALTER PUBLICATION "+quote(name)+" DROP TABLE "+tableList(other))
 	}
 	return statements
-}
-
-func oids(tables []relation) []uint32 {
-	var out []uint32
-	for _, t := range tables {
-		out = append(out, t.OID)
-	}
-	slices.Sort(out)
-	return out
 }
 
 // tableList names tables without those that inherit from them, which are tables of their own.
