@@ -18,9 +18,11 @@ type attribute struct {
 	Type      uint32
 	Mod       int32
 	Dropped   bool
-	Generated string  // "s" stored, "v" virtual, which is in no record; empty when it is neither
+	Generated string  // "s" stored, "v" virtual; empty when it is neither
 	Key       bool    // of the primary key
+	Identity  bool    // of the index that is the replica identity by name
 	Missing   *string // what rows older than the column have
+	Unlogged  bool    `db:"-"` // generated, and the log leaves its values out
 }
 
 // attributes reads all columns of a table in the order of their numbers; none when it is gone. The
@@ -32,6 +34,7 @@ func (c *catalogue) attributes(ctx context.Context, oid uint32) ([]attribute, er
 	const q = `
 		SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped, a.attgenerated::text,
 			EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
+			EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisreplident AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
 			CASE WHEN a.attisdropped THEN NULL ELSE (SELECT ` + missing + `
 				FROM (SELECT a.attrelid AS relid UNION SELECT relid FROM pg_partition_tree(a.attrelid)) p JOIN pg_attribute m ON m.attrelid = p.relid AND m.attname = a.attname
 				JOIN pg_type t ON t.oid = m.atttypid
@@ -44,6 +47,9 @@ func (c *catalogue) attributes(ctx context.Context, oid uint32) ([]attribute, er
 	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[attribute])
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for the columns of table %d: %w", oid, err)
+	}
+	for i := range all {
+		all[i].Unlogged = !all[i].Dropped && !c.source.logs(all[i].Generated)
 	}
 	return all, nil
 }
@@ -71,7 +77,7 @@ func number(columns []pgoutput.RelationColumn, before *version, all []attribute)
 	out := make([]int16, len(columns))
 	if before != nil && slices.Equal(columns, before.Columns) {
 		for i := range out {
-			out[i] = before.Table.Columns[i].Attnum
+			out[i] = before.logged()[i].Attnum
 		}
 		return out // the statement that made today's shape came later
 	}
@@ -97,7 +103,7 @@ func numberBefore(v *version, c pgoutput.RelationColumn) (number int16, typed bo
 	}
 	for i, old := range v.Columns {
 		if old.Name == c.Name {
-			return v.Table.Columns[i].Attnum, old.Type == c.Type && old.Mod == c.Mod
+			return v.logged()[i].Attnum, old.Type == c.Type && old.Mod == c.Mod
 		}
 	}
 	return 0, false
@@ -106,7 +112,7 @@ func numberBefore(v *version, c pgoutput.RelationColumn) (number int16, typed bo
 // numberNow gives the number that a column's name has, likewise.
 func numberNow(all []attribute, c pgoutput.RelationColumn) (number int16, typed bool) {
 	for i := range all {
-		if a := &all[i]; a.Name == c.Name && !a.Dropped {
+		if a := &all[i]; a.Name == c.Name && !a.Dropped && !a.Unlogged {
 			return a.Number, a.Type == c.Type && a.Mod == c.Mod
 		}
 	}

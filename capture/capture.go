@@ -108,7 +108,7 @@ func (c *Capture) publish(ctx context.Context) error {
 	if err := c.source.ensurePublication(ctx, c.cfg.Publication, chosen); err != nil {
 		return err
 	}
-	c.tables, c.shapes = nil, newShapes(&catalogue{c.source}, c.metrics)
+	c.tables, c.shapes = nil, newShapes(&catalogue{c.source, c.noteLeft}, c.metrics)
 	c.shapes.captured = func(t *change.Table) bool { return captures(c.cfg.Tables, t) }
 	c.shapes.told = c.noteVersion
 	for i := range chosen {
@@ -148,7 +148,7 @@ func (c *Capture) add(ctx context.Context, r *relation) error {
 	if err != nil {
 		return err
 	}
-	t, err := c.shapes.catalogue.describe(ctx, m, nil)
+	t, err := c.shapes.catalogue.describe(ctx, m, nil, false)
 	if err != nil {
 		return err
 	}
@@ -238,7 +238,7 @@ func (c *Capture) attach(ctx context.Context) error {
 	c.progress = &progress{durable: down.Durable}
 	c.decoder = &decoder{
 		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,
-		heartbeat: heartbeatPrefix + c.cfg.Slot,
+		heartbeat: heartbeatPrefix + c.cfg.Slot, ahead: newAhead(c.shapes, c.noteUnread),
 	}
 	c.share(c.progress)
 	return nil

@@ -15,12 +15,15 @@ import (
 
 // catalogue makes table versions of relations, asking the source for what the log does not say: the
 // base of a domain, whether a type is an enum, the primary key of a table with identity full.
-type catalogue struct{ source *source }
+type catalogue struct {
+	source *source
+	left   func(t *change.Table, column, why string) // told of columns that cannot be computed; may be nil
+}
 
 // describe makes the table version that a Relation message stands for. The catalogue is that of today:
 // where it has another shape, a later statement has run already, and what it cannot answer is taken
-// from the version before, which may be nil.
-func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *version) (*change.Table, error) {
+// from the version before, which may be nil. In doubt, the numbers of columns that had others before are not taken.
+func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *version, inDoubt bool) (*change.Table, error) {
 	t := &change.Table{OID: m.OID, Schema: m.Schema, Name: m.Name, Identity: m.Identity}
 	all, err := c.attributes(ctx, m.OID)
 	if err != nil {
@@ -36,16 +39,24 @@ func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *
 		if err != nil {
 			return nil, fmt.Errorf("cannot ask for the type of %s.%s: %w", t.QualifiedName(), col.Name, err)
 		}
-		if k := before.find(t.Columns[i].Attnum); isGone(&typ) && k >= 0 && before.Columns[k].Type == col.Type && before.Columns[k].Mod == col.Mod {
-			typ = before.Table.Columns[k].Type
+		if was := before.typed(t.Columns[i].Attnum, col.Type, col.Mod); isGone(&typ) && was != nil {
+			typ = *was
 		}
-		if c.source.iso {
-			typ = schemas.WithISO(typ)
-		}
-		t.Columns[i].Type = typ
+		t.Columns[i].Type = c.form(typ)
 	}
 	t.Key = keyOf(m, t, before, all, today)
-	return t, nil
+	if inDoubt {
+		doubt(t, before)
+	}
+	return t, c.derive(ctx, t, before, all)
+}
+
+// form gives a type the form that records are to have.
+func (c *catalogue) form(t change.Type) change.Type {
+	if c.source.iso {
+		return schemas.WithISO(t)
+	}
+	return t
 }
 
 // keyOf gives the record key's columns. With identity full they are not in the message: they are the

@@ -201,7 +201,7 @@ func (k *checker) tables(ctx context.Context) error {
 
 func (k *checker) table(r *relation) {
 	if fix := r.identityFix(); fix != "" {
-		k.fail(fix, "table %s has no usable replica identity: publishing it would make the application's own UPDATE and DELETE fail", r.sql())
+		k.fail(fix, "table %s: %s", r.sql(), r.identityFault())
 	}
 	if g := r.grants(k.source.user); k.cfg.Snapshot.Mode == SnapshotInitial && len(g) > 0 {
 		k.fail(strings.Join(g, "; "), "role %s may not read table %s for the snapshot", k.source.user, r.sql())

@@ -20,8 +20,13 @@ func (s *source) publicationOptions() string {
 }
 
 // logsGenerated tells whether stored generated columns can be had from the log. Before PostgreSQL 18 they
-// are in no record: a column that is always NULL would be taken for a value.
+// are computed (generated.go).
 func (s *source) logsGenerated() bool { return s.version >= 180000 }
+
+// logs tells whether the log holds the values of a column, by its attgenerated.
+func (s *source) logs(generated string) bool {
+	return generated == "" || generated == "s" && s.logsGenerated()
+}
 
 // publication is what the catalogue says of ours.
 type publication struct {

@@ -21,6 +21,7 @@ type shape struct {
 	table    *change.Table
 	columns  []pgoutput.RelationColumn // as the last message had them
 	identity []bool                    // by column: part of the replica identity
+	compute  *computation              // of columns that the log leaves out; nil when there are none
 	outside  bool                      // of source.tables: its name is another than when it was published
 
 	// Changes not yet added to the metrics.
@@ -80,8 +81,12 @@ func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation
 	}
 	var t *change.Table
 	if passed && before.fits(m) {
-		t = before.Table // log that comes again, from before a version that is known
-	} else if t, err = s.describe(ctx, m, before); err != nil {
+		// Log that comes again, from before a version that is known.
+		t, err = s.catalogue.computable(ctx, before.Table)
+	} else {
+		t, err = s.describe(ctx, m, before)
+	}
+	if err != nil {
 		return err
 	}
 	if t, err = s.record(ctx, version{From: lsn, Columns: m.Columns, Table: t}, before, passed); err != nil {
@@ -97,10 +102,7 @@ func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation
 func (s *shapes) describe(ctx context.Context, m *pgoutput.Relation, before *version) (*change.Table, error) {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
-	t, err := s.catalogue.describe(ctx, m, before)
-	if err == nil && before.fits(m) && !s.fresh[m.OID] {
-		t = doubt(t, before)
-	}
+	t, err := s.catalogue.describe(ctx, m, before, before.fits(m) && !s.fresh[m.OID])
 	s.fresh[m.OID] = true
 	return t, err
 }
@@ -108,13 +110,13 @@ func (s *shapes) describe(ctx context.Context, m *pgoutput.Relation, before *ver
 // doubt forgets the numbers of columns that have others now, in the first message of a connection: a
 // column was dropped and added again under its name and type, and the message may be from before or
 // from after it.
-func doubt(t *change.Table, before *version) *change.Table {
+func doubt(t *change.Table, before *version) {
+	was := before.logged()
 	for i := range t.Columns {
-		if was := before.Table.Columns[i].Attnum; was != 0 && was != t.Columns[i].Attnum {
+		if n := was[i].Attnum; n != 0 && n != t.Columns[i].Attnum {
 			t.Columns[i].Attnum, t.Columns[i].Missing = 0, nil
 		}
 	}
-	return t
 }
 
 // record notes a version unless the one before is the same, and gives the table in force.
@@ -134,10 +136,6 @@ func (s *shapes) record(ctx context.Context, v version, before *version, passed 
 
 // set notes a table, and gives the one in force: the earlier when they are equal.
 func (s *shapes) set(t *change.Table, m *pgoutput.Relation) *change.Table {
-	identity := make([]bool, len(m.Columns))
-	for i, c := range m.Columns {
-		identity[i] = c.Key
-	}
 	old := s.byOID[m.OID]
 	if old == nil {
 		old = &shape{table: t, counters: s.metrics.counters(t)}
@@ -155,8 +153,22 @@ func (s *shapes) set(t *change.Table, m *pgoutput.Relation) *change.Table {
 	if !reflect.DeepEqual(old.table, t) {
 		old.table = t
 	}
-	old.identity, old.columns = identity, m.Columns
+	old.columns, old.identity, old.compute = m.Columns, identityOf(m, old.table), computationOf(old.table)
 	return old.table
+}
+
+// identityOf tells of each column whether old keys hold it. One that is computed from an old key counts.
+func identityOf(m *pgoutput.Relation, t *change.Table) []bool {
+	identity, logged := make([]bool, len(t.Columns)), 0
+	for i := range t.Columns {
+		if t.Columns[i].Expression != nil {
+			identity[i] = t.IsKey(i)
+			continue
+		}
+		identity[i] = m.Columns[logged].Key
+		logged++
+	}
+	return identity
 }
 
 // of gives a table of the stream.
@@ -170,8 +182,8 @@ func (s *shapes) of(oid uint32) (*shape, error) {
 // row gives the table of a row and checks that the row fits it.
 func (s *shapes) row(oid uint32, r change.Row) (*shape, error) {
 	t, err := s.of(oid)
-	if err == nil && len(r) != len(t.table.Columns) {
-		return nil, fatal(fmt.Errorf("cannot read a row of %s: it has %d columns, its table %d", t.table.QualifiedName(), len(r), len(t.table.Columns)))
+	if err == nil && len(r) != len(t.columns) {
+		return nil, fatal(fmt.Errorf("cannot read a row of %s: it has %d columns, its table %d", t.table.QualifiedName(), len(r), len(t.columns)))
 	}
 	return t, err
 }
@@ -188,10 +200,10 @@ func (s *shapes) flushCounts() {
 	}
 }
 
-// needsText tells whether a table has a column that cannot be read in binary.
+// needsText tells whether a table has a column of the log that cannot be read in binary.
 func needsText(t *change.Table) bool {
 	for i := range t.Columns {
-		if !avro.Binary(t.Columns[i].Type) {
+		if c := &t.Columns[i]; c.Expression == nil && !avro.Binary(c.Type) {
 			return true
 		}
 	}

@@ -71,10 +71,10 @@ func (i *standIn) parts(ctx context.Context) ([]string, error) {
 
 // state describes the stand-in as it is now, under the name of the table that it stands for.
 func (i *standIn) state(ctx context.Context) (*TableState, error) {
-	const q = `SELECT c.oid, c.relname, c.relreplident::text, ` + hasIdentity + `, pg_relation_filenode(c.oid) FROM pg_class c WHERE c.oid = $1`
+	const q = `SELECT c.oid, c.relname, c.relreplident::text, ` + hasIdentity + `, ` + blind + `, pg_relation_filenode(c.oid) FROM pg_class c WHERE c.oid = $1`
 	r := relation{Schema: i.of.Schema, Bare: i.of.Bare, Kind: i.of.Kind}
 	var file uint32
-	if err := i.tx.QueryRow(ctx, q, i.oid).Scan(&r.OID, &r.Name, &r.Identity, &r.HasIdentity, &file); err != nil {
+	if err := i.tx.QueryRow(ctx, q, i.oid).Scan(&r.OID, &r.Name, &r.Identity, &r.HasIdentity, &r.Blind, &file); err != nil {
 		return nil, fmt.Errorf("cannot look at the stand-in for %s: %w", i.of.sql(), err)
 	}
 	i.rewritten = i.filenode != 0 && i.filenode != file

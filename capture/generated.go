@@ -1,0 +1,182 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// derive adds the generated columns that the log leaves out: stored ones before PostgreSQL 18, virtual
+// ones always. Their expressions are those of today's catalogue. Where it is ahead of the log, a value
+// is at worst early: it is the one that the later statement gave the row, too.
+func (c *catalogue) derive(ctx context.Context, t *change.Table, before *version, all []attribute) error {
+	columns, err := c.unlogged(ctx, t, all)
+	if err != nil {
+		return err
+	}
+	for _, d := range append(columns, c.unloggedBefore(t, before, all)...) {
+		switch {
+		case slices.ContainsFunc(t.Columns, func(k change.Column) bool { return k.Name == d.Name || k.Attnum == d.Attnum }):
+			// What travels under this name or number is another column, or it before or after it was generated.
+		case hasInputs(t, d.Expression):
+			insert(t, d)
+		case find(t, 0) >= 0:
+			c.leave(t, d.Name, "which columns it is computed from cannot be told in log that is older than the table's present shape")
+		}
+	}
+	computable, err := c.computable(ctx, t)
+	if err == nil {
+		*t = *computable
+	}
+	return err
+}
+
+// derived is a column to be computed, and whether the record key has it.
+type derived struct {
+	change.Column
+	key bool
+}
+
+// unlogged gives the columns of today's catalogue that the log leaves out.
+func (c *catalogue) unlogged(ctx context.Context, t *change.Table, all []attribute) (out []derived, err error) {
+	if !slices.ContainsFunc(all, func(a attribute) bool { return a.Unlogged }) {
+		return nil, nil
+	}
+	expressions, err := c.expressions(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range all {
+		e := expressions[a.Number]
+		if !a.Unlogged {
+			continue
+		}
+		if e == nil {
+			c.leave(t, a.Name, "partitions compute it by expressions of their own, and the log does not say which partition a row is in")
+			continue
+		}
+		typ, err := c.typeOf(ctx, a.Type, a.Mod)
+		if err != nil {
+			return nil, fmt.Errorf("cannot ask for the type of %s.%s: %w", t.QualifiedName(), a.Name, err)
+		}
+		key := a.Key
+		if t.Identity == change.IdentityIndex {
+			key = a.Identity
+		}
+		out = append(out, derived{change.Column{Name: a.Name, Type: c.form(typ), Attnum: a.Number, Expression: e}, key})
+	}
+	return out, nil
+}
+
+// unloggedBefore gives the columns of the version before that were computed and, since then, became
+// ordinary (DROP EXPRESSION) or went with the whole table: a message without them is older than that.
+func (c *catalogue) unloggedBefore(t *change.Table, before *version, all []attribute) (out []derived) {
+	if before == nil {
+		return nil
+	}
+	for i, col := range before.Table.Columns {
+		if col.Expression == nil {
+			continue
+		}
+		k := slices.IndexFunc(all, func(a attribute) bool { return a.Number == col.Attnum })
+		switch {
+		case len(all) == 0, k >= 0 && !all[k].Dropped && !all[k].Unlogged:
+			out = append(out, derived{col, before.Table.IsKey(i)})
+		case k >= 0 && all[k].Dropped:
+			c.leave(t, col.Name, "it was dropped; log from before that is read without it")
+		}
+	}
+	return out
+}
+
+func (c *catalogue) leave(t *change.Table, column, why string) {
+	if c.left != nil {
+		c.left(t, column, why)
+	}
+}
+
+// find gives the index of the column of a number, -1 when there is none.
+func find(t *change.Table, attnum int16) int {
+	return slices.IndexFunc(t.Columns, func(c change.Column) bool { return c.Attnum == attnum })
+}
+
+func hasInputs(t *change.Table, e *change.Expression) bool {
+	return !slices.ContainsFunc(e.Inputs, func(in change.Input) bool { return find(t, in.Attnum) < 0 })
+}
+
+// insert puts a column where its number belongs.
+func insert(t *change.Table, d derived) {
+	at := len(t.Columns)
+	for at > 0 && (t.Columns[at-1].Attnum == 0 || t.Columns[at-1].Attnum > d.Attnum) {
+		at--
+	}
+	t.Columns = slices.Insert(t.Columns, at, d.Column)
+	for i := range t.Key {
+		if t.Key[i] >= at {
+			t.Key[i]++
+		}
+	}
+	if d.key {
+		t.Key = append(t.Key, at)
+		slices.Sort(t.Key)
+	}
+}
+
+// inputsOf lists the columns that column a of a pg_attribute depends on by its pg_attrdef d. Before
+// PostgreSQL 15 the column itself depends on them.
+const inputsOf = `
+			SELECT DISTINCT p.refobjsubid AS number FROM pg_depend p
+			WHERE p.refclassid = 'pg_class'::regclass AND p.refobjid = a.attrelid AND p.refobjsubid > 0 AND p.refobjsubid <> a.attnum
+			AND (p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid OR p.classid = 'pg_class'::regclass AND p.objid = a.attrelid AND p.objsubid = a.attnum)`
+
+// expressions reads how the generated columns of a table are computed, by their numbers. Partitions may
+// have expressions of their own, and the log does not say whose a row is: such a column has none here.
+func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16]*change.Expression, error) {
+	const q = `
+		SELECT a.attnum, a.attname, '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || format_type(a.atttypid, a.atttypmod),
+			EXISTS (SELECT FROM pg_partition_tree(a.attrelid) l JOIN pg_attribute la ON la.attrelid = l.relid AND la.attname = a.attname
+				JOIN pg_attrdef ld ON ld.adrelid = la.attrelid AND ld.adnum = la.attnum
+				WHERE l.isleaf AND pg_get_expr(ld.adbin, ld.adrelid) <> pg_get_expr(d.adbin, d.adrelid)),
+			i.attnum, i.attname, format_type(i.atttypid, i.atttypmod)
+				|| CASE WHEN i.attcollation <> t.typcollation THEN ' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(o.collname) ELSE '' END
+		FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		LEFT JOIN LATERAL (` + inputsOf + `) u ON true
+		LEFT JOIN pg_attribute i ON i.attrelid = a.attrelid AND i.attnum = u.number
+		LEFT JOIN pg_type t ON t.oid = i.atttypid
+		LEFT JOIN pg_collation o ON o.oid = i.attcollation LEFT JOIN pg_namespace n ON n.oid = o.collnamespace
+		WHERE a.attrelid = $1 AND a.attgenerated <> '' ORDER BY a.attnum, i.attnum`
+	rows, err := c.source.ask.Query(ctx, q, t.OID)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the generated columns of %s: %w", t.QualifiedName(), err)
+	}
+	defer rows.Close()
+	out := map[int16]*change.Expression{}
+	var (
+		number     int16
+		name, sql  string
+		differs    bool
+		input      *int16
+		inputName  *string
+		inputTyped *string
+	)
+	_, err = pgx.ForEachRow(rows, []any{&number, &name, &sql, &differs, &input, &inputName, &inputTyped}, func() error {
+		if differs {
+			return nil
+		}
+		if out[number] == nil {
+			out[number] = &change.Expression{SQL: sql}
+		}
+		if input != nil {
+			out[number].Inputs = append(out[number].Inputs, change.Input{Attnum: *input, Name: *inputName, Type: *inputTyped})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the generated columns of %s: %w", t.QualifiedName(), err)
+	}
+	return out, nil
+}
