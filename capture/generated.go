@@ -133,6 +133,25 @@ const inputsOf = `
 			WHERE p.refclassid = 'pg_class'::regclass AND p.refobjid = a.attrelid AND p.refobjsubid > 0 AND p.refobjsubid <> a.attnum
 			AND (p.classid = 'pg_attrdef'::regclass AND p.objid = d.oid OR p.classid = 'pg_class'::regclass AND p.objid = a.attrelid AND p.objsubid = a.attnum)`
 
+// farGenerated names the generated columns of a table whose values cannot always be computed from an
+// update: of several inputs, one may be stored out of line. Of a single one all is known: it is unchanged.
+func (s *source) farGenerated(ctx context.Context, r *relation) ([]string, error) {
+	const q = `
+		SELECT a.attname FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum, LATERAL (` + inputsOf + `) u
+		JOIN pg_attribute i ON i.attrelid = $1 AND i.attnum = u.number
+		WHERE a.attrelid = $1 AND (a.attgenerated = 'v' OR a.attgenerated = 's' AND NOT $2)
+		GROUP BY a.attname, a.attnum HAVING count(*) > 1 AND bool_or(i.attstorage IN ('x', 'e')) ORDER BY a.attnum`
+	rows, err := s.ask.Query(ctx, q, r.OID, s.logsGenerated())
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the generated columns of %s: %w", r.sql(), err)
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask for the generated columns of %s: %w", r.sql(), err)
+	}
+	return names, nil
+}
+
 // expressions reads how the generated columns of a table are computed, by their numbers. Partitions may
 // have expressions of their own, and the log does not say whose a row is: such a column has none here.
 func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16]*change.Expression, error) {

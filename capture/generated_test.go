@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -217,4 +218,90 @@ func TestGeneratedInOldLog(t *testing.T) {
 		"c a after(id:3 N m:3 g:33 h:9)", "c more after(id:3 n:3 g:30)", "c lost after(id:3 n:3)",
 	})
 	c.finish()
+}
+
+// Virtual generated columns are in no log and are computed like the others.
+func TestVirtualColumns(t *testing.T) {
+	dsn := harness.SharedPostgres(t, 18).NewDatabase()
+	d := connect(t, dsn)
+	d.run(`CREATE TABLE a (id int PRIMARY KEY, v int GENERATED ALWAYS AS (n + 1) VIRTUAL, n int, s int GENERATED ALWAYS AS (n + 2) STORED); INSERT INTO a (id, n) VALUES (1, 1)`)
+	r := newRecorder(t)
+	c := start(t, Config{Name: harness.Unique("src"), DSN: dsn, Tables: []string{"public.*"}}, r)
+	r.await(1)
+	d.run(`INSERT INTO a (id, n) VALUES (2, 2); UPDATE a SET n = 5 WHERE id = 1`)
+	r.await(3)
+	d.run(`ALTER TABLE a ADD w text GENERATED ALWAYS AS (upper('w' || n)) VIRTUAL`)
+	d.run(`DELETE FROM a WHERE id = 2; UPDATE a SET n = 6`)
+	expect(t, r.await(5), []string{
+		"r a after(id:1 v:2 n:1 s:3)", "c a after(id:2 v:3 n:2 s:4)", "u a after(id:1 v:6 n:5 s:7)", "d a before(id:2)", "u a after(id:1 v:7 n:6 s:8 w:W6)",
+	})
+	c.finish()
+}
+
+// A commit that waits for a synchronous standby is in the log and not visible: what would be read
+// before it is not the row of the change.
+func TestGeneratedWaitsForTheCommit(t *testing.T) {
+	server := harness.Postgres(t, harness.Options{Version: 15})
+	dsn := server.NewDatabase()
+	d, other := connect(t, dsn), connect(t, dsn)
+	d.run(`CREATE TABLE doc (id int PRIMARY KEY, title text, body text, size int GENERATED ALWAYS AS (length(title || body)) STORED); ALTER TABLE doc ALTER body SET STORAGE EXTERNAL;
+		INSERT INTO doc VALUES (1, 'a', repeat('x', 5000))`)
+	r := newRecorder(t)
+	c := start(t, Config{Name: harness.Unique("src"), DSN: dsn, Tables: []string{"public.*"}}, r)
+	r.await(1)
+	c.awaitState(StateStreaming)
+	d.run(`ALTER SYSTEM SET synchronous_standby_names = 'nobody'`)
+	d.run(`SELECT pg_reload_conf()`)
+	eventually(t, "the setting", func() bool { return other.ask(`SHOW synchronous_standby_names`) == "nobody" })
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.PgConn().Exec(context.Background(), `UPDATE doc SET title = 'bb'`).ReadAll()
+		done <- err
+	}()
+	eventually(t, "a question that is too early", func() bool {
+		return other.ask(`SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'`) == "1" &&
+			other.ask(`SELECT count(*)::text FROM pg_stat_activity WHERE query LIKE '%pg_visible_in_snapshot%' AND pid <> pg_backend_pid()`) != "0"
+	})
+	other.run(`ALTER SYSTEM RESET synchronous_standby_names`)
+	other.run(`SELECT pg_reload_conf()`)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	expect(t, r.await(2), []string{"r doc after(id:1 title:a body:xxxxxxxx…5000 size:5001)", "u doc after(id:1 title:bb body:unchanged size:5002)"})
+	c.finish()
+}
+
+// What keeps a column from being computed is said, with what to do; a column that nothing computes any
+// more is left out.
+func TestGeneratedThatCannotBeComputed(t *testing.T) {
+	d, cfg := on15(t)
+	role := harness.Unique("role")
+	d.run(`CREATE ROLE ` + role + ` LOGIN REPLICATION; CREATE SCHEMA hidden; CREATE FUNCTION hidden.f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+		CREATE TABLE a (id int PRIMARY KEY, g int GENERATED ALWAYS AS (hidden.f(id)) STORED, t text, far text GENERATED ALWAYS AS (t || id) STORED,
+			oid oid GENERATED ALWAYS AS (tableoid) STORED); GRANT SELECT ON a TO ` + role)
+	t.Cleanup(func() { d.run(`DROP OWNED BY ` + role + `; DROP ROLE ` + role) })
+	d.run(`CREATE PUBLICATION ` + New(cfg, nil, logger(t), nil).cfg.Publication + ` FOR TABLE ONLY a WITH (` + (&source{version: 150000}).publicationOptions() + `)`)
+	plain := cfg.DSN
+	cfg.DSN = strings.Replace(cfg.DSN, "postgres://postgres", "postgres://"+role, 1)
+	r := newRecorder(t)
+	refused(t, cfg, r, "generated columns g of public.a", "hidden", `TO "`+role+`"`)
+	warned(t, cfg, "generated columns (far)")
+	cfg.DSN = plain
+	c := start(t, cfg, r)
+	c.awaitState(StateStreaming)
+	d.run(`INSERT INTO a VALUES (1, DEFAULT, 'x')`)
+	expect(t, r.await(1), []string{"c a after(id:1 g:2 t:x far:x1)"})
+	c.finish()
+}
+
+func warned(t *testing.T, cfg Config, words string) {
+	t.Helper()
+	ctx, cancel := within()
+	defer cancel()
+	for _, f := range Check(ctx, cfg) {
+		if f.Warning && strings.Contains(f.What, words) {
+			return
+		}
+	}
+	t.Errorf("no warning says %q", words)
 }

@@ -20,7 +20,7 @@ func shapeText(s *TableState) string {
 	fmt.Fprintf(&b, "%s %c", t.QualifiedName(), t.Identity)
 	for _, c := range t.Columns {
 		if slices.ContainsFunc(s.Columns, func(k CatalogueColumn) bool { return k.Name == c.Name && k.Generated }) {
-			continue // in the log from PostgreSQL 18 on
+			continue
 		}
 		fmt.Fprintf(&b, " %s:%s", c.Name, c.Type.Name)
 	}
@@ -49,7 +49,7 @@ func TestRehearse(t *testing.T) {
 			"ALTER TABLE a ALTER id TYPE bigint USING id * 2":                         {"public.a d id:bigint n:integer s:character varying(20) price:numeric(12,2)" + rest, "computed anew"},
 			"ALTER TABLE a ALTER price TYPE numeric(14,4)":                            {"public.a d id:integer n:integer s:character varying(20) price:numeric(14,4)" + rest, "computed anew"},
 			"ALTER TABLE a ALTER s TYPE text":                                         {"public.a d id:integer n:integer s:text price:numeric(12,2)" + rest, ""},
-			"ALTER TABLE a ALTER twice DROP EXPRESSION":                               {"public.a d id:integer n:integer s:character varying(20) price:numeric(12,2) twice:integer" + rest, "was computed"},
+			"ALTER TABLE a ALTER twice DROP EXPRESSION":                               {"public.a d id:integer n:integer s:character varying(20) price:numeric(12,2) twice:integer" + rest, ""},
 			"ALTER TABLE a REPLICA IDENTITY FULL":                                     {"public.a f id:integer n:integer s:character varying(20) price:numeric(12,2)" + rest, ""},
 			"ALTER TABLE a ALTER s SET NOT NULL, REPLICA IDENTITY USING INDEX by_s":   {"public.a i id:integer n:integer s:character varying(20) price:numeric(12,2) key[2]", ""},
 			"ALTER TABLE a DROP CONSTRAINT of_parent":                                 {"public.a d id:integer n:integer s:character varying(20) price:numeric(12,2)" + rest, ""},

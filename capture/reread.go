@@ -2,7 +2,10 @@ package capture
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/sluicecdc/sluice/internal/change"
 )
 
 // comparison is a table before and after a statement.
@@ -21,20 +24,22 @@ func (c *comparison) reread() []string {
 	var why []string
 	for i := range c.after.Columns {
 		col := &c.after.Columns[i]
-		if reason := c.reason(old[col.Number], col); reason != "" && c.published(col.Name) {
+		if reason := c.reason(old[col.Number], col); reason != "" && published(c.after, col.Name) {
 			why = append(why, fmt.Sprintf("column %s: %s", col.Name, reason))
 		}
 	}
 	return why
 }
 
-func (c *comparison) published(name string) bool {
-	for i := range c.after.Table.Columns {
-		if c.after.Table.Columns[i].Name == name {
-			return true
-		}
-	}
-	return false
+func published(s *TableState, name string) bool {
+	return slices.ContainsFunc(s.Table.Columns, func(c change.Column) bool { return c.Name == name })
+}
+
+// renamed tells whether a column has another name afterwards, and so in expressions.
+func (c *comparison) renamed() bool {
+	return slices.ContainsFunc(c.before.Columns, func(was CatalogueColumn) bool {
+		return slices.ContainsFunc(c.after.Columns, func(is CatalogueColumn) bool { return is.Number == was.Number && is.Name != was.Name })
+	})
 }
 
 func (c *comparison) reason(was, is *CatalogueColumn) string {
@@ -47,8 +52,10 @@ func (c *comparison) reason(was, is *CatalogueColumn) string {
 		return "the rows that are there get each a value of their own by " + is.Default + ", and nothing of it is in the log"
 	case was == nil:
 		return ""
-	case was.Generated && !is.Generated:
-		return "it was computed and not in the log, the rows that are there keep their values"
+	case was.Generated && !is.Generated && !published(c.before, was.Name):
+		return "it was computed and in no record, the rows that are there keep their values"
+	case was.Generated && is.Generated && was.Default != is.Default && !c.renamed():
+		return "it is computed anew for the rows that are there"
 	case was.Type == is.Type || !c.rewritten:
 		return ""
 	case !c.using && widens(was.Type, is.Type):

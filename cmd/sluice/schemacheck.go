@@ -161,7 +161,7 @@ func (v *ddlVerdict) generated(r *capture.Rehearsal) {
 	inRecords := published(r.After)
 	for _, c := range r.After.Columns {
 		if c.Generated && !had[c.Number] && inRecords[c.Number] == nil {
-			v.Notes = append(v.Notes, "column "+c.Name+" is generated and in no record")
+			v.Notes = append(v.Notes, "column "+c.Name+" is generated, cannot be computed from the log and is in no record")
 		}
 	}
 }
