@@ -80,6 +80,9 @@ func (d *decoder) compute(ctx context.Context, s *shape, old, new *change.Row) e
 // look walks frames that begin with the message at hand, up to the next description of a table.
 func (a *ahead) look(ctx context.Context, b []byte, xid uint32) error {
 	a.forget()
+	if cap(a.arena) > slabBytes {
+		a.arena = nil // large values were an exception
+	}
 	a.asks, a.rereads, a.arena, a.xid = a.asks[:0], a.rereads[:0], a.arena[:0], xid
 	for len(b) > 0 && len(a.queue) < mostAhead {
 		n := 1 + int(binary.BigEndian.Uint32(b[1:]))

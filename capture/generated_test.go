@@ -183,6 +183,17 @@ func TestGeneratedKeys(t *testing.T) {
 	if err := c.end(); err == nil || !strings.Contains(err.Error(), `ALTER TABLE "public"."k" REPLICA IDENTITY FULL`) || !strings.Contains(err.Error(), "generated column") {
 		t.Errorf("the error is %v", err)
 	}
+	d, cfg = on15(t)
+	d.run(`CREATE TABLE k (id int PRIMARY KEY, name text, g text GENERATED ALWAYS AS (lower(name)) STORED NOT NULL)`)
+	r := newRecorder(t)
+	c = start(t, cfg, r)
+	c.awaitState(StateStreaming)
+	d.run(`INSERT INTO k VALUES (1, 'A'); ALTER TABLE k DROP CONSTRAINT k_pkey, ADD PRIMARY KEY (g)`)
+	d.run(`UPDATE k SET id = 2; DELETE FROM k`)
+	if err := c.end(); err == nil || !strings.Contains(err.Error(), "cannot know the key of a row of public.k") {
+		t.Errorf("the error is %v", err)
+	}
+	expect(t, r.await(1), []string{"c k after(id:1 name:A g:a)"})
 }
 
 func TestGeneratedOfPartitions(t *testing.T) {

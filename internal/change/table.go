@@ -39,7 +39,7 @@ type Column struct {
 	// column whose type has changed gets another field.
 	Field string
 	// Expression is set on a generated column that the source's log leaves out: its values are computed.
-	Expression *Expression
+	Expression *Expression `json:",omitempty"`
 }
 
 // Expression says how the values of a generated column follow from others of its row.
