@@ -48,7 +48,7 @@ func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *
 	if inDoubt {
 		doubt(t, before)
 	}
-	return t, c.derive(ctx, t, before, all)
+	return t, c.derive(ctx, m, t, before, all)
 }
 
 // form gives a type the form that records are to have.

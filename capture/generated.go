@@ -7,25 +7,30 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sluicecdc/sluice/capture/pgoutput"
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
 // derive adds the generated columns that the log leaves out: stored ones before PostgreSQL 18, virtual
 // ones always. Their expressions are those of today's catalogue. Where it is ahead of the log, a value
 // is at worst early: it is the one that the later statement gave the row, too.
-func (c *catalogue) derive(ctx context.Context, t *change.Table, before *version, all []attribute) error {
+func (c *catalogue) derive(ctx context.Context, m *pgoutput.Relation, t *change.Table, before *version, all []attribute) error {
 	columns, err := c.unlogged(ctx, t, all)
 	if err != nil {
 		return err
+	}
+	types := map[int16]uint32{}
+	for i := range t.Columns {
+		types[t.Columns[i].Attnum] = m.Columns[i].Type
 	}
 	for _, d := range append(columns, c.unloggedBefore(t, before, all)...) {
 		switch {
 		case slices.ContainsFunc(t.Columns, func(k change.Column) bool { return k.Name == d.Name || k.Attnum == d.Attnum }):
 			// What travels under this name or number is another column, or it before or after it was generated.
-		case hasInputs(t, d.Expression):
+		case hasInputs(types, d.Expression):
 			insert(t, d)
-		case find(t, 0) >= 0:
-			c.leave(t, d.Name, "which columns it is computed from cannot be told in log that is older than the table's present shape")
+		default:
+			c.leave(t, d.Name, "the log is older than the table's present shape, and lacks what it is computed from or has it in other types")
 		}
 	}
 	computable, err := c.computable(ctx, t)
@@ -99,13 +104,9 @@ func (c *catalogue) leave(t *change.Table, column, why string) {
 	}
 }
 
-// find gives the index of the column of a number, -1 when there is none.
-func find(t *change.Table, attnum int16) int {
-	return slices.IndexFunc(t.Columns, func(c change.Column) bool { return c.Attnum == attnum })
-}
-
-func hasInputs(t *change.Table, e *change.Expression) bool {
-	return !slices.ContainsFunc(e.Inputs, func(in change.Input) bool { return find(t, in.Attnum) < 0 })
+// hasInputs tells whether the log has what an expression reads, by the types of its columns.
+func hasInputs(types map[int16]uint32, e *change.Expression) bool {
+	return !slices.ContainsFunc(e.Inputs, func(in change.Input) bool { return types[in.Attnum] != in.OID })
 }
 
 // insert puts a column where its number belongs.
@@ -160,7 +161,7 @@ func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16
 			EXISTS (SELECT FROM pg_partition_tree(a.attrelid) l JOIN pg_attribute la ON la.attrelid = l.relid AND la.attname = a.attname
 				JOIN pg_attrdef ld ON ld.adrelid = la.attrelid AND ld.adnum = la.attnum
 				WHERE l.isleaf AND pg_get_expr(ld.adbin, ld.adrelid) <> pg_get_expr(d.adbin, d.adrelid)),
-			i.attnum, i.attname, format_type(i.atttypid, i.atttypmod)
+			i.attnum, i.attname, i.atttypid, format_type(i.atttypid, i.atttypmod)
 				|| CASE WHEN i.attcollation <> t.typcollation THEN ' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(o.collname) ELSE '' END
 		FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 		LEFT JOIN LATERAL (` + inputsOf + `) u ON true
@@ -180,9 +181,10 @@ func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16
 		differs    bool
 		input      *int16
 		inputName  *string
+		inputOID   *uint32
 		inputTyped *string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&number, &name, &sql, &differs, &input, &inputName, &inputTyped}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&number, &name, &sql, &differs, &input, &inputName, &inputOID, &inputTyped}, func() error {
 		if differs {
 			return nil
 		}
@@ -190,7 +192,7 @@ func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16
 			out[number] = &change.Expression{SQL: sql}
 		}
 		if input != nil {
-			out[number].Inputs = append(out[number].Inputs, change.Input{Attnum: *input, Name: *inputName, Type: *inputTyped})
+			out[number].Inputs = append(out[number].Inputs, change.Input{Attnum: *input, Name: *inputName, OID: *inputOID, Type: *inputTyped})
 		}
 		return nil
 	})

@@ -220,22 +220,23 @@ func TestGeneratedInOldLog(t *testing.T) {
 	d, cfg := on15(t)
 	d.run(`CREATE TABLE a (id int PRIMARY KEY, n int, g int GENERATED ALWAYS AS (n + 1) STORED, h int GENERATED ALWAYS AS (n * 3) STORED);
 		CREATE TABLE gone (LIKE a INCLUDING ALL); CREATE TABLE more (id int PRIMARY KEY, n int); CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
-		CREATE TABLE lost (id int PRIMARY KEY, n int, g int GENERATED ALWAYS AS (f(n)) STORED)`)
+		CREATE TABLE lost (id int PRIMARY KEY, n int, g int GENERATED ALWAYS AS (f(n)) STORED); CREATE TABLE typed (LIKE lost INCLUDING ALL)`)
 	r := newRecorder(t)
 	c := start(t, cfg, r)
 	c.awaitState(StateStreaming)
-	d.run(`INSERT INTO a VALUES (1, 1); INSERT INTO gone VALUES (1, 1); INSERT INTO more VALUES (1, 1); INSERT INTO lost VALUES (1, 1)`)
-	r.await(4)
+	d.run(`INSERT INTO a VALUES (1, 1); INSERT INTO gone VALUES (1, 1); INSERT INTO more VALUES (1, 1); INSERT INTO lost VALUES (1, 1); INSERT INTO typed VALUES (1, 1)`)
+	r.await(5)
 	c.finish()
-	d.run(`INSERT INTO a VALUES (2, 2); INSERT INTO gone VALUES (2, 2); INSERT INTO more VALUES (2, 2); INSERT INTO lost VALUES (2, 2)`)
+	d.run(`INSERT INTO a VALUES (2, 2); INSERT INTO gone VALUES (2, 2); INSERT INTO more VALUES (2, 2); INSERT INTO lost VALUES (2, 2); INSERT INTO typed VALUES (2, 2)`)
 	d.run(`ALTER TABLE a RENAME n TO "N m"; ALTER TABLE a ALTER g DROP EXPRESSION`)
 	d.run(`ALTER TABLE more ADD g int GENERATED ALWAYS AS (n * 10) STORED; ALTER TABLE lost DROP g; DROP TABLE gone`)
-	d.run(`INSERT INTO a VALUES (3, 3, 33); INSERT INTO more VALUES (3, 3); INSERT INTO lost VALUES (3, 3)`)
+	d.run(`ALTER TABLE typed DROP g, ALTER n TYPE float4; ALTER TABLE typed ADD g int GENERATED ALWAYS AS (n * 10) STORED`)
+	d.run(`INSERT INTO a VALUES (3, 3, 33); INSERT INTO more VALUES (3, 3); INSERT INTO lost VALUES (3, 3); INSERT INTO typed VALUES (3, 3)`)
 	cfg.Tables = append(cfg.Tables, "public.gone")
 	c = start(t, cfg, r)
-	expect(t, r.await(11)[4:], []string{
-		"c a after(id:2 n:2 g:3 h:6)", "c gone after(id:2 n:2 g:3 h:6)", "c more after(id:2 n:2 g:20)", "c lost after(id:2 n:2)",
-		"c a after(id:3 N m:3 g:33 h:9)", "c more after(id:3 n:3 g:30)", "c lost after(id:3 n:3)",
+	expect(t, r.await(13)[5:], []string{
+		"c a after(id:2 n:2 g:3 h:6)", "c gone after(id:2 n:2 g:3 h:6)", "c more after(id:2 n:2 g:20)", "c lost after(id:2 n:2)", "c typed after(id:2 n:2)",
+		"c a after(id:3 N m:3 g:33 h:9)", "c more after(id:3 n:3 g:30)", "c lost after(id:3 n:3)", "c typed after(id:3 n:3 g:30)",
 	})
 	c.finish()
 }

@@ -68,7 +68,7 @@ func testGeneratedColumnsArrive(t *testing.T, version int) {
 	for _, name := range append(names, "parted_0", "parted_1") {
 		d.exec("ALTER TABLE " + name + " ALTER body SET STORAGE EXTERNAL, ALTER whole SET STORAGE EXTERNAL")
 	}
-	rnd := rand.New(rand.NewPCG(uint64(seedOf(t)), 0))
+	rnd := rand.New(rand.NewPCG(seedOf(t), 0))
 	d.exec(documentChanges(rnd, names, 200)...)
 	p := d.start("run")
 	d.caughtUp(60 * time.Second)

@@ -53,6 +53,7 @@ type Expression struct {
 type Input struct {
 	Attnum int16
 	Name   string
+	OID    uint32 // of the type
 	Type   string // in SQL, with its collation where that is not the type's own
 }
 
