@@ -153,7 +153,7 @@ func (s *source) computeError(err error, t *change.Table, columns string) error 
 	name := change.FormatName(t.Schema, t.Name)
 	if sqlState(err) == stateNoPrivilege {
 		return fatal(fmt.Errorf("cannot compute the generated columns %s of %s as %s: %w; the log leaves them out, and their expressions are computed by the source: "+
-			"GRANT EXECUTE on the functions that they use, and USAGE on their schemas, TO %s", columns, name, s.user, err, quote(s.user)))
+			"GRANT EXECUTE on the functions that they use, and USAGE on their schemas, TO %s, and SELECT on the table where its rows are to be read", columns, name, s.user, err, quote(s.user)))
 	}
 	return fmt.Errorf("cannot compute the generated columns %s of %s, which the log leaves out: %w", columns, name, err)
 }

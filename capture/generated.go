@@ -153,27 +153,28 @@ func (s *source) farGenerated(ctx context.Context, r *relation) ([]string, error
 	return names, nil
 }
 
+// expressionsOf gives a row for each input of each generated column, and one for a column without.
+const expressionsOf = `
+	SELECT a.attnum, a.attname, '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || format_type(a.atttypid, a.atttypmod),
+		EXISTS (SELECT FROM pg_partition_tree(a.attrelid) l JOIN pg_attribute la ON la.attrelid = l.relid AND la.attname = a.attname
+			JOIN pg_attrdef ld ON ld.adrelid = la.attrelid AND ld.adnum = la.attnum
+			WHERE l.isleaf AND pg_get_expr(ld.adbin, ld.adrelid) <> pg_get_expr(d.adbin, d.adrelid)),
+		i.attnum, i.attname, i.atttypid, format_type(i.atttypid, i.atttypmod)
+			|| CASE WHEN i.attcollation <> t.typcollation THEN ' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(o.collname) ELSE '' END
+	FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+	LEFT JOIN LATERAL (` + inputsOf + `) u ON true
+	LEFT JOIN pg_attribute i ON i.attrelid = a.attrelid AND i.attnum = u.number
+	LEFT JOIN pg_type t ON t.oid = i.atttypid
+	LEFT JOIN pg_collation o ON o.oid = i.attcollation LEFT JOIN pg_namespace n ON n.oid = o.collnamespace
+	WHERE a.attrelid = $1 AND a.attgenerated <> '' ORDER BY a.attnum, i.attnum`
+
 // expressions reads how the generated columns of a table are computed, by their numbers. Partitions may
 // have expressions of their own, and the log does not say whose a row is: such a column has none here.
 func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16]*change.Expression, error) {
-	const q = `
-		SELECT a.attnum, a.attname, '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || format_type(a.atttypid, a.atttypmod),
-			EXISTS (SELECT FROM pg_partition_tree(a.attrelid) l JOIN pg_attribute la ON la.attrelid = l.relid AND la.attname = a.attname
-				JOIN pg_attrdef ld ON ld.adrelid = la.attrelid AND ld.adnum = la.attnum
-				WHERE l.isleaf AND pg_get_expr(ld.adbin, ld.adrelid) <> pg_get_expr(d.adbin, d.adrelid)),
-			i.attnum, i.attname, i.atttypid, format_type(i.atttypid, i.atttypmod)
-				|| CASE WHEN i.attcollation <> t.typcollation THEN ' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(o.collname) ELSE '' END
-		FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-		LEFT JOIN LATERAL (` + inputsOf + `) u ON true
-		LEFT JOIN pg_attribute i ON i.attrelid = a.attrelid AND i.attnum = u.number
-		LEFT JOIN pg_type t ON t.oid = i.atttypid
-		LEFT JOIN pg_collation o ON o.oid = i.attcollation LEFT JOIN pg_namespace n ON n.oid = o.collnamespace
-		WHERE a.attrelid = $1 AND a.attgenerated <> '' ORDER BY a.attnum, i.attnum`
-	rows, err := c.source.ask.Query(ctx, q, t.OID)
+	rows, err := c.source.ask.Query(ctx, expressionsOf, t.OID)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for the generated columns of %s: %w", t.QualifiedName(), err)
 	}
-	defer rows.Close()
 	out := map[int16]*change.Expression{}
 	var (
 		number     int16

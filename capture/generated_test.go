@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -325,4 +326,41 @@ func warned(t *testing.T, cfg Config, words string) {
 		}
 	}
 	t.Errorf("no warning says %q", words)
+}
+
+// Rows that row security would hide are an error: they would be taken for deleted ones.
+func TestGeneratedUnderRowSecurity(t *testing.T) {
+	d, cfg := on15(t)
+	role := harness.Unique("role")
+	d.run(`CREATE ROLE ` + role + ` LOGIN REPLICATION; CREATE TABLE doc (id int PRIMARY KEY, title text, body text, size int GENERATED ALWAYS AS (length(title || body)) STORED);
+		ALTER TABLE doc ALTER body SET STORAGE EXTERNAL, ENABLE ROW LEVEL SECURITY; GRANT SELECT ON doc TO ` + role)
+	t.Cleanup(func() { d.run(`DROP OWNED BY ` + role + `; DROP ROLE ` + role) })
+	d.run(`CREATE PUBLICATION ` + New(cfg, nil, logger(t), nil).cfg.Publication + ` FOR TABLE ONLY doc WITH (` + (&source{version: 150000}).publicationOptions() + `)`)
+	cfg.DSN, cfg.Snapshot.Mode = strings.Replace(cfg.DSN, "postgres://postgres", "postgres://"+role, 1), SnapshotNever
+	c := start(t, cfg, newRecorder(t))
+	c.awaitState(StateStreaming)
+	d.run(`INSERT INTO doc VALUES (1, 'a', repeat('x', 5000))`)
+	d.run(`UPDATE doc SET title = 'b'`)
+	if err := c.end(); err == nil || !strings.Contains(err.Error(), "row-level security") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// Connections that are lost in the middle of questions lose nothing and repeat nothing.
+func TestGeneratedOverLostConnections(t *testing.T) {
+	d, cfg := on15(t)
+	d.run(`CREATE TABLE a (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id * 2) STORED)`)
+	r := newRecorder(t)
+	c := start(t, cfg, r)
+	c.awaitState(StateStreaming)
+	var want []string
+	for i := range 20 {
+		d.run(fmt.Sprintf(`INSERT INTO a SELECT generate_series(%d, %d)`, 100*i+1, 100*i+100))
+		d.run(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sluice' AND datname = current_database() AND backend_type = 'client backend'`)
+		for id := 100*i + 1; id <= 100*i+100; id++ {
+			want = append(want, fmt.Sprintf("c a after(id:%d g:%d)", id, 2*id))
+		}
+	}
+	expect(t, r.await(2000), want)
+	c.finish()
 }
