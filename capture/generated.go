@@ -155,7 +155,7 @@ func (s *source) farGenerated(ctx context.Context, r *relation) ([]string, error
 
 // expressionsOf gives a row for each input of each generated column, and one for a column without.
 const expressionsOf = `
-	SELECT a.attnum, a.attname, '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || format_type(a.atttypid, a.atttypmod),
+	SELECT a.attnum, '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || format_type(a.atttypid, a.atttypmod),
 		EXISTS (SELECT FROM pg_partition_tree(a.attrelid) l JOIN pg_attribute la ON la.attrelid = l.relid AND la.attname = a.attname
 			JOIN pg_attrdef ld ON ld.adrelid = la.attrelid AND ld.adnum = la.attnum
 			WHERE l.isleaf AND pg_get_expr(ld.adbin, ld.adrelid) <> pg_get_expr(d.adbin, d.adrelid)),
@@ -178,14 +178,14 @@ func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16
 	out := map[int16]*change.Expression{}
 	var (
 		number     int16
-		name, sql  string
+		sql        string
 		differs    bool
 		input      *int16
 		inputName  *string
 		inputOID   *uint32
 		inputTyped *string
 	)
-	_, err = pgx.ForEachRow(rows, []any{&number, &name, &sql, &differs, &input, &inputName, &inputOID, &inputTyped}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&number, &sql, &differs, &input, &inputName, &inputOID, &inputTyped}, func() error {
 		if differs {
 			return nil
 		}
