@@ -1,5 +1,5 @@
 # Everything a developer runs. Versions of tools are in .ci/versions, of servers in
-# integration/harness/kafka.jars and internal/localpg/install.go.
+# integration/harness (kafka.jars, apicurio.go) and internal/localpg/install.go.
 .DEFAULT_GOAL := help
 .PHONY: help build test race lint fuzz integration servers bench demo
 

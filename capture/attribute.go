@@ -13,16 +13,17 @@ import (
 
 // attribute is a column in today's catalogue, a dropped one included.
 type attribute struct {
-	Number    int16
-	Name      string
-	Type      uint32
-	Mod       int32
-	Dropped   bool
-	Generated string  // "s" stored, "v" virtual; empty when it is neither
-	Key       bool    // of the primary key
-	Identity  bool    // of the index that is the replica identity by name
-	Missing   *string // what rows older than the column have
-	Unlogged  bool    `db:"-"` // generated, and the log leaves its values out
+	Number    int16   `json:"number"`
+	Name      string  `json:"name"`
+	Type      uint32  `json:"type"`
+	Mod       int32   `json:"mod"`
+	Dropped   bool    `json:"dropped"`
+	Generated string  `json:"generated"` // "s" stored, "v" virtual; empty when it is neither
+	Key       bool    `json:"key"`       // of the primary key
+	Identity  bool    `json:"identity"`  // of the index that is the replica identity by name
+	Filled    bool    `json:"filled"`    // with a default, a sequence or an expression where an insert gives no value
+	Missing   *string `json:"missing"`   // what rows older than the column have
+	Unlogged  bool    `json:"-" db:"-"`  // generated, and the log leaves its values out
 }
 
 // attributes reads all columns of a table in the order of their numbers; none when it is gone. The
@@ -30,17 +31,7 @@ type attribute struct {
 // attmissingval is an array of one, whose text is read back as one of text: types whose own delimiter
 // is not the comma (box) are not quoted in it and lose the braces only.
 func (c *catalogue) attributes(ctx context.Context, oid uint32) ([]attribute, error) {
-	const missing = `CASE WHEN t.typdelim = ',' THEN (m.attmissingval::text::text[])[1] ELSE btrim(m.attmissingval::text, '{}') END`
-	const q = `
-		SELECT a.attnum, a.attname, a.atttypid, a.atttypmod, a.attisdropped, a.attgenerated::text,
-			EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
-			EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisreplident AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])),
-			CASE WHEN a.attisdropped THEN NULL ELSE (SELECT ` + missing + `
-				FROM (SELECT a.attrelid AS relid UNION SELECT relid FROM pg_partition_tree(a.attrelid)) p JOIN pg_attribute m ON m.attrelid = p.relid AND m.attname = a.attname
-				JOIN pg_type t ON t.oid = m.atttypid
-				WHERE m.atthasmissing LIMIT 1) END
-		FROM pg_attribute a WHERE a.attrelid = $1 AND a.attnum > 0 ORDER BY a.attnum`
-	rows, err := c.source.ask.Query(ctx, q, oid)
+	rows, err := c.source.ask.Query(ctx, attributeQuery+"$1"+attributeOrder, oid)
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for the columns of table %d: %w", oid, err)
 	}
@@ -48,11 +39,24 @@ func (c *catalogue) attributes(ctx context.Context, oid uint32) ([]attribute, er
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for the columns of table %d: %w", oid, err)
 	}
-	for i := range all {
-		all[i].Unlogged = !all[i].Dropped && !c.source.logs(all[i].Generated)
-	}
-	return all, nil
+	return c.source.markUnlogged(all), nil
 }
+
+const (
+	missingText = `CASE WHEN t.typdelim = ',' THEN (m.attmissingval::text::text[])[1] ELSE btrim(m.attmissingval::text, '{}') END`
+	// attributeQuery is followed by the table's OID and attributeOrder.
+	attributeQuery = `
+		SELECT a.attnum AS number, a.attname AS name, a.atttypid AS type, a.atttypmod AS mod, a.attisdropped AS dropped, a.attgenerated::text AS generated,
+			EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisprimary AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])) AS key,
+			EXISTS (SELECT FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indisreplident AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])) AS identity,
+			a.atthasdef OR a.attidentity <> '' AS filled,
+			CASE WHEN a.attisdropped THEN NULL ELSE (SELECT ` + missingText + `
+				FROM (SELECT a.attrelid AS relid UNION SELECT relid FROM pg_partition_tree(a.attrelid)) p JOIN pg_attribute m ON m.attrelid = p.relid AND m.attname = a.attname
+				JOIN pg_type t ON t.oid = m.atttypid
+				WHERE m.atthasmissing LIMIT 1) END AS missing
+		FROM pg_attribute a WHERE a.attnum > 0 AND a.attrelid = `
+	attributeOrder = ` ORDER BY a.attnum`
+)
 
 // agreeing gives for each column of a message the attribute that it is, nil when today's catalogue
 // describes another shape: a later statement has run already. Generated columns are in the message

@@ -42,12 +42,15 @@ type Capture struct {
 	starting bool       // the slot is to be made anew: its snapshot was never finished
 	backend  int        // process id of the last walsender that served us
 
+	surveys chan struct{} // asks for a survey now
+
 	confirmed atomic.Uint64 // the last LSN that PostgreSQL was told
 
 	mu     sync.Mutex
 	status Status
 	roll   roll
 	shared *progress // the one in force, for Status
+	holder Holder    // likewise; nil when there is none
 	slabs  *pool     // likewise
 }
 
@@ -59,7 +62,8 @@ func New(cfg Config, open Open, log *slog.Logger, m *Metrics) *Capture {
 	}
 	return &Capture{
 		cfg: cfg, open: open, metrics: m, log: log.With("source", cfg.Name, "slot", cfg.Slot),
-		status: Status{State: StateConnecting, Slot: SlotStatus{Name: cfg.Slot, SafeBytes: -1}},
+		surveys: make(chan struct{}, 1),
+		status:  Status{State: StateConnecting, Slot: SlotStatus{Name: cfg.Slot, SafeBytes: -1}},
 	}
 }
 
@@ -108,7 +112,11 @@ func (c *Capture) publish(ctx context.Context) error {
 	if err := c.source.ensurePublication(ctx, c.cfg.Publication, chosen); err != nil {
 		return err
 	}
-	c.tables, c.shapes = nil, newShapes(&catalogue{c.source, c.noteLeft}, c.metrics)
+	if err := c.source.ensureTrigger(ctx, c.cfg); err != nil {
+		return err
+	}
+	c.tables, c.shapes = nil, newShapes(&catalogue{source: c.source, left: c.noteLeft}, c.metrics)
+	c.shapes.exact = c.cfg.DDL == DDLTrigger
 	c.shapes.captured = func(t *change.Table) bool { return captures(c.cfg.Tables, t) }
 	c.shapes.told = c.noteVersion
 	for i := range chosen {
@@ -148,11 +156,12 @@ func (c *Capture) add(ctx context.Context, r *relation) error {
 	if err != nil {
 		return err
 	}
-	t, err := c.shapes.catalogue.describe(ctx, m, nil, false)
+	t, storage, _, err := c.shapes.catalogue.look(ctx, m, nil, false)
 	if err != nil {
 		return err
 	}
 	c.tables = append(c.tables, snapshot.Table{Table: c.shapes.set(t, m), Only: only(r) != ""})
+	c.shapes.byOID[r.OID].storage = storage
 	if !c.text && needsText(t) {
 		c.text = true
 		c.log.Info("the stream is read in text: a table has a type whose binary form is not known", "table", t.QualifiedName())
@@ -238,9 +247,10 @@ func (c *Capture) attach(ctx context.Context) error {
 	c.progress = &progress{durable: down.Durable}
 	c.decoder = &decoder{
 		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,
-		heartbeat: heartbeatPrefix + c.cfg.Slot, ahead: newAhead(c.shapes, c.noteUnread),
+		heartbeat: heartbeatPrefix + c.cfg.Slot, ddl: ddlPrefix + c.cfg.Slot, rewrites: map[uint32]int{}, statement: c.surveySoon,
+		ahead: newAhead(c.shapes, c.noteUnread),
 	}
-	c.share(c.progress)
+	c.share(c.progress, down)
 	return nil
 }
 

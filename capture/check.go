@@ -29,7 +29,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 	defer s.close()
 	k := &checker{source: s, cfg: cfg}
 	k.pass("source %s answers, PostgreSQL %d", s.where, s.version/10000)
-	for _, step := range []func(context.Context) error{k.server, k.role, k.replication, k.publication, k.slot, k.tables} {
+	for _, step := range []func(context.Context) error{k.server, k.role, k.replication, k.publication, k.trigger, k.slot, k.tables} {
 		if err := step(ctx); err != nil {
 			k.fail("look at the server's log", "%v", err)
 		}
@@ -150,6 +150,31 @@ func (k *checker) publication(ctx context.Context) error {
 		return nil
 	}
 	return k.mayPublish(ctx, p == nil, chosen, statements)
+}
+
+// trigger looks for the event triggers that source.ddl asks for.
+func (k *checker) trigger(ctx context.Context) error {
+	if k.cfg.DDL != DDLTrigger {
+		return nil
+	}
+	t := trigger{k.cfg}
+	is, err := t.installed(ctx, k.source)
+	if err != nil {
+		return err
+	}
+	var super bool
+	if err := k.source.pool.QueryRow(ctx, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&super); err != nil {
+		return err
+	}
+	switch {
+	case is:
+		k.pass("the event triggers of source.ddl are installed")
+	case super:
+		k.pass("the event triggers of source.ddl will be installed by capture")
+	default:
+		k.fail("as a superuser run:\n"+t.script(), "source.ddl is trigger, its event triggers are not installed for this configuration, and role %s may not install them", k.source.user)
+	}
+	return nil
 }
 
 func (k *checker) mayPublish(ctx context.Context, create bool, chosen []relation, statements []string) error {

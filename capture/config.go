@@ -27,6 +27,8 @@ type Config struct {
 	Snapshot    SnapshotConfig `yaml:"snapshot"`
 	OnGap       string         `yaml:"on_gap"`
 	Truncate    string         `yaml:"truncate"`
+	// DDL says whether an event trigger at the source describes schema changes in the log.
+	DDL string `yaml:"ddl"`
 	// Messages are the prefixes of pg_logical_emit_message that are published, each as it stands.
 	Messages []string `yaml:"messages"`
 
@@ -50,12 +52,15 @@ type SnapshotConfig struct {
 	Workers int    `yaml:"workers"`
 }
 
-// The values of snapshot.mode, on_gap and truncate.
+// The values of snapshot.mode, on_gap, ddl and truncate.
 const (
 	SnapshotInitial = "initial"
 	SnapshotNever   = "never"
 
 	GapStop = "stop"
+
+	DDLNone    = "none"
+	DDLTrigger = "trigger"
 
 	TruncatePublish = "publish"
 	TruncateValue   = "value"
@@ -76,6 +81,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Snapshot.Workers, 2)
 	setDefault(&c.OnGap, GapStop)
 	setDefault(&c.Truncate, TruncatePublish)
+	setDefault(&c.DDL, DDLNone)
 	setDefault(&c.DecodingMemory, "512MB")
 	setDefault(&c.BufferBytes, defaultBuffer)
 	setDefault(&c.DrainTimeout, defaultDrain)
@@ -159,13 +165,14 @@ func (c Config) validateChoices() error {
 		return fmt.Errorf("logical_decoding_work_mem: %q: want a size as PostgreSQL writes it, for example 512MB", c.DecodingMemory)
 	}
 	for i, p := range c.Messages {
-		if p == "" || strings.HasPrefix(p, heartbeatPrefix) {
-			return fmt.Errorf("messages[%d]: %q: want a prefix of logical messages; %s is our own", i, p, heartbeatPrefix)
+		if p == "" || strings.HasPrefix(p, heartbeatPrefix) || strings.HasPrefix(p, ddlPrefix) {
+			return fmt.Errorf("messages[%d]: %q: want a prefix of logical messages; %s and %s are our own", i, p, heartbeatPrefix, ddlPrefix)
 		}
 	}
 	return errors.Join(
 		oneOf("snapshot.mode", c.Snapshot.Mode, SnapshotInitial, SnapshotNever),
 		oneOf("on_gap", c.OnGap, GapStop),
+		oneOf("ddl", c.DDL, DDLNone, DDLTrigger),
 		oneOf("truncate", c.Truncate, TruncatePublish, TruncateValue, TruncateSkip),
 	)
 }

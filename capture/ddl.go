@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
@@ -20,208 +18,197 @@ func unfit(format string, args ...any) error {
 	return &StatementError{fmt.Sprintf(format, args...)}
 }
 
-// ddl is a statement about one table, taken apart no further than its rehearsal needs: PostgreSQL
-// itself reads what follows the name.
+// objectName is a name as a statement has it.
+type objectName struct {
+	schema string // empty when the statement leaves it out
+	name   string
+}
+
+func (n objectName) String() string {
+	if n.schema == "" {
+		return n.name
+	}
+	return change.FormatName(n.schema, n.name)
+}
+
+// ddl is a statement taken apart no further than its rehearsal needs: PostgreSQL itself reads the rest.
 type ddl struct {
-	drop    bool   // DROP TABLE; ALTER TABLE otherwise
-	schema  string // empty when the statement leaves it out
-	name    string
-	actions string // all after the name
+	text  string
+	kind  string // "alter table"; empty for what says nothing about tables
+	words []string
+	names []objectName // what it is about
+	index string       // of an index that is created, quoted; may be empty
+	tail  string       // all after the names
 }
 
-// parseDDL reads the head of a statement (PostgreSQL manual, ALTER TABLE and DROP TABLE).
-func parseDDL(sql string) (ddl, error) {
+// kinds are the statements that are known, by their first words.
+var kinds = map[string]func(d *ddl, s *scanner) error{
+	"alter table": (*ddl).one, "drop table": (*ddl).several, "create table": (*ddl).one, "truncate": (*ddl).truncated,
+	"create index": (*ddl).indexed, "drop index": (*ddl).several, "alter index": (*ddl).one,
+	"alter type": (*ddl).one, "alter domain": (*ddl).one,
+	"alter publication": (*ddl).one, "drop publication": (*ddl).several,
+	"comment on": nil, "begin": nil, "start transaction": nil, "commit": nil, "end": nil,
+	"set lock_timeout": nil, "set statement_timeout": nil,
+}
+
+const knownKinds = "check-ddl knows ALTER, CREATE, DROP TABLE and TRUNCATE; ALTER TYPE and ALTER DOMAIN; CREATE, ALTER and DROP INDEX; " +
+	"ALTER and DROP PUBLICATION; COMMENT; and BEGIN, COMMIT, SET lock_timeout and SET statement_timeout around them"
+
+// adjectives stand between a verb and what it is about.
+var adjectives = []string{"global", "local", "session", "temp", "temporary", "unlogged", "unique"}
+
+// parseAll reads statements that are separated by semicolons.
+func parseAll(sql string) ([]*ddl, error) {
+	var all []*ddl
+	for _, text := range split(sql) {
+		d, err := parseDDL(text)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	if len(all) == 0 {
+		return nil, unfit("there is none; %s", knownKinds)
+	}
+	return all, nil
+}
+
+// split cuts a text at its semicolons.
+func split(sql string) (all []string) {
 	s := scanner{sql}
-	var d ddl
-	switch verb := s.word(); verb {
-	case "alter":
-	case "drop":
-		d.drop = true
-	default:
-		return d, unfit("it begins with %q: only ALTER TABLE and DROP TABLE of a captured table change records", verb)
-	}
-	if what := s.word(); what != "table" {
-		return d, unfit("%s", otherObject(what))
-	}
-	s.skip("if", "exists")
-	s.skip("only")
-	if err := s.name(&d); err != nil {
-		return d, err
-	}
-	s.blank()
-	d.actions = strings.TrimPrefix(s.rest, "*")
-	return d, d.validate()
-}
-
-func otherObject(what string) string {
-	if what == "type" || what == "domain" {
-		return "it is about a " + what + ", not a table: labels of an enum travel as text, so adding or renaming one changes no schema; " +
-			"for another change of a " + what + " ask with ALTER TABLE ... ALTER COLUMN ... TYPE"
-	}
-	return fmt.Sprintf("it is about a %q, not a table", what)
-}
-
-func (d *ddl) validate() error {
-	s := scanner{d.actions}
-	first := s.word()
-	switch {
-	case d.drop && (strings.Contains(d.actions, ",") || !slices.Contains([]string{"", "cascade", "restrict"}, first)):
-		return unfit("want one table, and nothing after it but CASCADE or RESTRICT")
-	case d.drop:
-		return nil
-	case first == "attach" || first == "detach":
-		return unfit("attaching and detaching partitions changes no schema; the rows of a partition that is attached are not in the log and must be read")
-	case first == "":
-		return unfit("it says nothing that is to be done to the table")
-	}
-	return nil
-}
-
-// newSchema gives the schema of ALTER TABLE ... SET SCHEMA.
-func (d *ddl) newSchema() (string, bool) {
-	s := scanner{d.actions}
-	if s.word() != "set" || s.word() != "schema" {
-		return "", false
-	}
-	var to ddl
-	if s.name(&to) != nil || to.schema != "" {
-		return "", false
-	}
-	return to.name, true
-}
-
-// uses tells whether a word stands among the actions, outside of quotes and comments.
-func (d *ddl) uses(word string) bool {
-	s := scanner{d.actions}
 	for s.blank(); s.rest != ""; s.blank() {
-		if w := s.word(); w == word {
-			return true
-		} else if w == "" {
-			s.step()
+		begin := s.rest
+		end := len(begin)
+		for s.rest != "" {
+			if s.token() == ";" {
+				end = len(begin) - len(s.rest) - 1
+				break
+			}
+		}
+		if text := strings.TrimSpace(begin[:end]); text != "" {
+			all = append(all, text)
 		}
 	}
-	return false
+	return all
 }
 
-// scanner walks over SQL.
-type scanner struct{ rest string }
-
-// blank passes over white space and comments, which nest.
-func (s *scanner) blank() {
-	for {
-		s.rest = strings.TrimLeftFunc(s.rest, unicode.IsSpace)
-		switch {
-		case strings.HasPrefix(s.rest, "--"):
-			_, s.rest, _ = strings.Cut(s.rest, "\n")
-		case strings.HasPrefix(s.rest, "/*"):
-			s.comment()
-		default:
-			return
+// parseDDL reads the head of a statement.
+func parseDDL(sql string) (*ddl, error) {
+	s := scanner{sql}
+	d := &ddl{text: sql}
+	kind := s.word()
+	if _, alone := kinds[kind]; !alone {
+		what := s.word()
+		for slices.Contains(adjectives, what) {
+			d.words = append(d.words, what)
+			what = s.word()
 		}
+		kind = strings.TrimSpace(kind + " " + what)
 	}
-}
-
-func (s *scanner) comment() {
-	depth := 0
-	for s.rest != "" {
-		switch {
-		case strings.HasPrefix(s.rest, "/*"):
-			depth++
-			s.rest = s.rest[2:]
-		case strings.HasPrefix(s.rest, "*/"):
-			depth--
-			s.rest = s.rest[2:]
-		default:
-			s.rest = s.rest[1:]
-		}
-		if depth == 0 {
-			return
-		}
+	parse, known := kinds[kind]
+	if !known {
+		return nil, unfit("%q is not known to check-ddl: %s", strings.ToUpper(kind), knownKinds)
 	}
-}
-
-// word takes the next unquoted word, in lower case; empty when something else comes.
-func (s *scanner) word() string {
-	s.blank()
-	n := identLength(s.rest)
-	w := s.rest[:n]
-	s.rest = s.rest[n:]
-	return strings.ToLower(w)
-}
-
-// skip takes words if all of them come.
-func (s *scanner) skip(words ...string) {
-	ahead := *s
-	for _, w := range words {
-		if ahead.word() != w {
-			return
-		}
+	if parse == nil {
+		return d, nil
 	}
-	*s = ahead
-}
-
-// step takes what is not a word: a quoted text as a whole, else one character.
-func (s *scanner) step() {
-	_, size := utf8.DecodeRuneInString(s.rest)
-	quote := s.rest[0]
-	s.rest = s.rest[size:]
-	if quote == '\'' || quote == '"' {
-		_, s.rest, _ = strings.Cut(s.rest, string(quote))
-	}
-}
-
-// name takes a table's name, with or without its schema.
-func (s *scanner) name(d *ddl) error {
-	first, err := s.ident()
-	if err != nil {
-		return err
+	d.kind = kind
+	if err := parse(d, &s); err != nil {
+		return nil, err
 	}
 	s.blank()
-	if !strings.HasPrefix(s.rest, ".") {
-		d.name = first
-		return nil
+	d.tail = s.rest
+	if d.tail == "" && (strings.HasPrefix(kind, "alter") || kind == "create table") {
+		return nil, unfit("it says nothing that is to be done to %s", d.names[0])
 	}
-	s.rest = s.rest[1:]
-	d.schema = first
-	d.name, err = s.ident()
+	return d, nil
+}
+
+// one reads the name of one thing.
+func (d *ddl) one(s *scanner) (err error) {
+	if s.skip("if", "not", "exists") || s.skip("if", "exists") {
+		d.words = append(d.words, "if")
+	}
+	s.skip("only")
+	n, err := s.name()
+	s.symbol("*")
+	d.names = []objectName{n}
 	return err
 }
 
-// ident takes one identifier, quoted or not.
-func (s *scanner) ident() (string, error) {
-	s.blank()
-	n := identLength(s.rest)
-	if strings.HasPrefix(s.rest, `"`) {
-		n = quotedLength(s.rest)
+func (d *ddl) several(s *scanner) (err error) {
+	s.skip("concurrently")
+	if s.skip("if", "exists") {
+		d.words = append(d.words, "if")
 	}
-	raw := s.rest[:n]
-	s.rest = s.rest[n:]
-	_, name, err := change.ParseName("x." + raw)
-	if err != nil {
-		return "", unfit("there is no table's name where one belongs, before %.20q", s.rest)
-	}
-	return name, nil
+	d.names, err = s.names()
+	return err
 }
 
-func identLength(s string) int {
-	for i, r := range s {
-		if r != '_' && r < utf8.RuneSelf && !unicode.IsLetter(r) && (i == 0 || r != '$' && !unicode.IsDigit(r)) {
-			return i
-		}
-	}
-	return len(s)
+func (d *ddl) truncated(s *scanner) (err error) {
+	s.skip("table")
+	d.names, err = s.names()
+	return err
 }
 
-// quotedLength is that of an identifier in double quotes, a doubled one inside standing for itself.
-func quotedLength(s string) int {
-	for i := 1; i < len(s); i++ {
-		if s[i] != '"' {
-			continue
+// indexed reads CREATE INDEX up to the table. An index needs no name.
+func (d *ddl) indexed(s *scanner) error {
+	s.skip("concurrently")
+	s.skip("if", "not", "exists")
+	if !s.skip("on") {
+		n, err := s.ident()
+		if err != nil {
+			return err
 		}
-		if i+1 == len(s) || s[i+1] != '"' {
-			return i + 1
+		d.index = quote(n)
+		if !s.skip("on") {
+			return unfit("there is no ON before the table of an index")
 		}
-		i++
 	}
-	return len(s)
+	s.skip("only")
+	n, err := s.name()
+	d.names = []objectName{n}
+	return err
+}
+
+// has tells whether a word stood before the names.
+func (d *ddl) has(word string) bool { return slices.Contains(d.words, word) }
+
+// begins tells whether words follow the names, and gives what comes after them.
+func (d *ddl) begins(words ...string) (scanner, bool) {
+	s := scanner{d.tail}
+	return s, s.skip(words...)
+}
+
+// renamed gives the name of ... RENAME TO.
+func (d *ddl) renamed() (string, bool) {
+	s, ok := d.begins("rename", "to")
+	n, err := s.name()
+	return n.name, ok && err == nil && n.schema == ""
+}
+
+// newSchema gives the schema of ... SET SCHEMA.
+func (d *ddl) newSchema() (string, bool) {
+	s, ok := d.begins("set", "schema")
+	n, err := s.name()
+	return n.name, ok && err == nil && n.schema == ""
+}
+
+// partition gives the partition of ATTACH or DETACH PARTITION.
+func (d *ddl) partition(verb string) (objectName, bool) {
+	s, ok := d.begins(verb, "partition")
+	n, err := s.name()
+	return n, ok && err == nil
+}
+
+// uses tells whether words stand in the tail one behind the other, outside of quotes and comments.
+func (d *ddl) uses(words ...string) bool {
+	for s := (scanner{d.tail}); ; {
+		if s.skip(words...) {
+			return true
+		}
+		if s.token() == "" {
+			return false
+		}
+	}
 }

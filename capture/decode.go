@@ -21,6 +21,10 @@ type decoder struct {
 	progress  *progress
 	metrics   *Metrics
 	heartbeat string // our prefix
+	ddl       string // the event trigger's
+	statement func() // told of every schema change
+	// rewrites are tables that the open transaction rewrote, with the reason, until they are described.
+	rewrites map[uint32]int
 
 	stopping atomic.Bool // set at a stop: nothing is published from then on
 
@@ -143,6 +147,7 @@ func (d *decoder) onBegin(b []byte) error {
 
 func (d *decoder) begin(g change.Group) {
 	d.group, d.open, d.ordinal = g, true, 0
+	clear(d.rewrites)
 	d.started = d.partial.Commit == g.Commit
 }
 
@@ -178,7 +183,7 @@ func (d *decoder) end(ctx context.Context, end change.LSN) error {
 // emit hands the change over as the next of the group, unless it was handed over before.
 func (d *decoder) emit(ctx context.Context, c *change.Change) error {
 	d.ordinal++
-	if d.shapes.outside > 0 && c.Table != nil && d.shapes.byOID[c.Table.OID].outside {
+	if c.Table != nil && d.shapes.drops(c.Table.OID) {
 		return nil
 	}
 	if d.group.Commit <= d.whole || d.started && d.group.Commit == d.partial.Commit && d.ordinal <= d.partial.Ordinal {
@@ -205,7 +210,7 @@ func (d *decoder) onRelation(b []byte) error {
 // learn takes the tables that were described before the message at lsn.
 func (d *decoder) learn(ctx context.Context, lsn change.LSN) error {
 	for i := range d.described {
-		if err := d.shapes.learn(ctx, lsn, &d.described[i]); err != nil {
+		if err := d.shapes.learn(ctx, d.group.XID, lsn, &d.described[i]); err != nil {
 			return err
 		}
 	}
@@ -222,6 +227,7 @@ func (d *decoder) onTruncate(ctx context.Context, b []byte) error {
 		if err != nil {
 			return err
 		}
+		s.emptied = true
 		if d.cfg.Truncate == TruncateSkip {
 			d.ordinal++
 			continue
@@ -246,6 +252,9 @@ func (d *decoder) onMessage(ctx context.Context, b []byte) error {
 	if string(m.Prefix) == d.heartbeat {
 		d.group.Heartbeat = d.group.Heartbeat || m.Transactional
 		return nil
+	}
+	if string(m.Prefix) == d.ddl {
+		return d.onStatement(ctx, d.change.LSN, m.Content)
 	}
 	if !m.Transactional {
 		if d.open || !d.wanted(m.Prefix) {

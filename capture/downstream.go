@@ -25,6 +25,13 @@ type Downstream interface {
 	Close() error
 }
 
+// Holder is a Downstream that can keep the changes of a table back while the others go on. It may be
+// asked from any goroutine.
+type Holder interface {
+	// Held gives the tables whose changes wait, as schema.table, with the reason.
+	Held() map[string]string
+}
+
 // Open makes a Downstream for the captured tables. It is called after the slot is ours and fences
 // every earlier capture of the source: from its return on nobody else publishes.
 type Open func(ctx context.Context, tables []*change.Table) (Downstream, error)

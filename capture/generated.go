@@ -61,7 +61,7 @@ func (c *catalogue) unlogged(ctx context.Context, t *change.Table, all []attribu
 			continue
 		}
 		if e == nil {
-			c.leave(t, a.Name, "partitions compute it by expressions of their own, and the log does not say which partition a row is in")
+			c.leave(t, a.Name, "its expression is gone, or partitions have expressions of their own: the log does not say which partition a row is in")
 			continue
 		}
 		typ, err := c.typeOf(ctx, a.Type, a.Mod)

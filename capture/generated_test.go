@@ -282,7 +282,7 @@ func TestGeneratedWaitsForTheCommit(t *testing.T) {
 	}()
 	eventually(t, "a question that is too early", func() bool {
 		return other.ask(`SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'`) == "1" &&
-			other.ask(`SELECT count(*)::text FROM pg_stat_activity WHERE query LIKE '%pg_visible_in_snapshot%' AND pid <> pg_backend_pid()`) != "0"
+			other.ask(`SELECT count(*)::text FROM pg_stat_activity WHERE query LIKE '%pg_locks%' AND pid <> pg_backend_pid()`) != "0"
 	})
 	other.run(`ALTER SYSTEM RESET synchronous_standby_names`)
 	other.run(`SELECT pg_reload_conf()`)

@@ -23,9 +23,13 @@ func (s *source) publicationOptions() string {
 // are computed (generated.go).
 func (s *source) logsGenerated() bool { return s.version >= 180000 }
 
-// logs tells whether the log holds the values of a column, by its attgenerated.
-func (s *source) logs(generated string) bool {
-	return generated == "" || generated == "s" && s.logsGenerated()
+// markUnlogged marks the columns whose values the log leaves out.
+func (s *source) markUnlogged(all []attribute) []attribute {
+	for i := range all {
+		a := &all[i]
+		a.Unlogged = !a.Dropped && (a.Generated == "v" || a.Generated == "s" && !s.logsGenerated())
+	}
+	return all
 }
 
 // publication is what the catalogue says of ours.
@@ -51,7 +55,7 @@ func (s *source) publication(ctx context.Context, name string) (*publication, er
 		FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
 		WHERE p.pubname = $1 GROUP BY p.oid`
 	var p publication
-	err := s.pool.QueryRow(ctx, q, name).Scan(&p.All, &p.Complete, &p.ViaRoot, &p.Tables, &p.Narrowed)
+	err := s.ask.QueryRow(ctx, q, name).Scan(&p.All, &p.Complete, &p.ViaRoot, &p.Tables, &p.Narrowed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

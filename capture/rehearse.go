@@ -12,69 +12,65 @@ import (
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
-// Rehearsal is what a statement would make of a captured table.
+// Rehearsal is what a statement would do.
 type Rehearsal struct {
-	Before *TableState
-	After  *TableState // nil when the table would be gone
-	// Captured says that source.tables still means the table, by the name that it would have.
+	Statement string
+	Tables    []TableChange // those that are captured before or afterwards
+	Faults    []string      // what capture would stop at or lose
+	Notes     []string
+}
+
+// TableChange is what a statement would make of a captured table.
+type TableChange struct {
+	Before *TableState // nil when the table is not captured before
+	After  *TableState // nil when the table would be gone; Before when its records stay as they are
+	// Captured says that capture means the table afterwards, by the name and kind that it would have.
 	Captured bool
-	// Reread says why rows that are there must be read again: new values that the log does not hold.
+	// Emptied says that the table is truncated.
+	Emptied bool
+	// Values are the columns whose type gets other values.
+	Values []ValueChange
+	// Untold are the numbers of columns in which older rows have values that sinks know to be missing.
+	Untold []int
+	// Reread says why rows that are there must be read again: values that the log does not hold.
 	Reread []string
+	Faults []string
+	Notes  []string
 }
 
 // The limits of the rehearsing transaction: nobody waits for it longer than lockTimeout, nor it for
-// anybody, and its statements work on an empty table.
+// anybody, and its statements work on empty tables.
 const (
 	lockTimeout      = time.Second
 	statementTimeout = 10 * time.Second
 )
 
-// Rehearse carries an ALTER TABLE out on an empty temporary table that is made like the captured one,
-// in a transaction that is rolled back, and says what became of it. Of the table itself it takes the
-// lock that a SELECT takes, so no application waits for it. Whether PostgreSQL would carry the
+// Rehearse carries statements out one after the other on empty temporary tables that are made like the
+// captured ones, in a transaction that is rolled back, and says what became of them. Of a table itself it
+// takes the lock that a SELECT takes, so no application waits for it. Whether PostgreSQL would carry a
 // statement out on the rows that are there, and on views, triggers and foreign keys, is not answered.
-// A *StatementError says that the statement was not rehearsed.
-func Rehearse(ctx context.Context, cfg Config, statement string) (*Rehearsal, error) {
-	d, err := parseDDL(statement)
+// A *StatementError says that a statement was not rehearsed.
+func Rehearse(ctx context.Context, cfg Config, statements string) ([]Rehearsal, error) {
+	all, err := parseAll(statements)
 	if err != nil {
 		return nil, err
 	}
-	s, r, err := openTable(ctx, cfg, d.schema, d.name)
+	cfg = cfg.WithDefaults()
+	s, err := openSource(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	out, err := s.rehearse(ctx, r, &d)
-	if err != nil {
-		return nil, err
-	}
-	out.Captured = out.After != nil && captures(cfg.Tables, out.After.Table)
-	return out, nil
-}
-
-func captures(patterns []string, t *change.Table) bool {
-	for _, text := range patterns {
-		if p, err := change.ParsePattern(text); err == nil && p.Match(t.Schema, t.Name) {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *source) rehearse(ctx context.Context, r *relation, d *ddl) (*Rehearsal, error) {
-	if d.drop {
-		before, err := s.state(ctx, r)
-		return &Rehearsal{Before: before}, err
-	}
-	if schema, moves := d.newSchema(); moves {
-		return s.move(ctx, r, schema)
-	}
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to %s: %w", s.where, err)
 	}
 	defer rollBack(tx)
-	return s.within(tx).alter(ctx, tx, r, d)
+	st, err := newStage(ctx, cfg, s.within(tx), tx)
+	if err != nil {
+		return nil, err
+	}
+	return st.playAll(ctx, all)
 }
 
 // rollBack ends the transaction whatever happened, a caller that gave up included.
@@ -84,39 +80,56 @@ func rollBack(tx pgx.Tx) {
 	_ = tx.Rollback(ctx) // a connection that is lost rolls back by itself
 }
 
-// move answers for SET SCHEMA, which the stand-in cannot do: nothing but the name changes.
-func (s *source) move(ctx context.Context, r *relation, schema string) (*Rehearsal, error) {
-	before, err := s.state(ctx, r)
-	if err != nil {
-		return nil, err
+func (st *stage) playAll(ctx context.Context, all []*ddl) ([]Rehearsal, error) {
+	var out []Rehearsal
+	for i, d := range all {
+		r := Rehearsal{Statement: d.text}
+		if err := st.play(ctx, d, &r); err != nil {
+			return nil, ofStatement(err, d, i, len(all))
+		}
+		out = append(out, r)
 	}
-	moved, table := *before, *before.Table
-	table.Schema = schema
-	moved.Table = &table
-	return &Rehearsal{Before: before, After: &moved}, nil
+	return out, nil
 }
 
-// alter works inside the transaction. Both states are the stand-in's, so that the numbers of their
-// columns can be compared.
-func (s *source) alter(ctx context.Context, tx pgx.Tx, r *relation, d *ddl) (*Rehearsal, error) {
-	in := standIn{source: s, tx: tx, of: r}
-	if err := in.make(ctx); err != nil {
-		return nil, s.explainStandIn(r, err)
+// ofStatement says which of several statements was not rehearsed.
+func ofStatement(err error, d *ddl, i, of int) error {
+	var fault *StatementError
+	if of > 1 && errors.As(err, &fault) {
+		return unfit("statement %d of %d (%.60s): %s", i+1, of, d.text, fault.Reason)
 	}
-	before, err := in.state(ctx)
-	if err != nil {
-		return nil, err
+	return err
+}
+
+// play carries one statement out.
+func (st *stage) play(ctx context.Context, d *ddl, r *Rehearsal) error {
+	switch d.kind {
+	case "alter table":
+		return st.alterTable(ctx, d, r)
+	case "create table":
+		return st.createTable(ctx, d, r)
+	case "drop table":
+		return st.dropTables(ctx, d, r)
+	case "truncate":
+		return st.truncate(ctx, d, r)
+	case "alter type", "alter domain":
+		return st.alterType(ctx, d, r)
+	case "create index", "alter index", "drop index":
+		return st.index(ctx, d, r)
+	case "alter publication", "drop publication":
+		return st.publication(ctx, d, r)
 	}
-	// The extended protocol takes one statement only: nothing can follow that would end our transaction.
-	if err := tx.Conn().PgConn().ExecParams(ctx, "ALTER TABLE "+in.sql()+" "+d.actions, nil, nil, nil, nil).Read().Err; err != nil {
-		return nil, statementFault(err)
+	r.Notes = append(r.Notes, "it changes no record")
+	return nil
+}
+
+// run executes one statement of a person's. The extended protocol takes one only: nothing can follow
+// that would end our transaction.
+func (st *stage) run(ctx context.Context, sql string) error {
+	if err := st.tx.Conn().PgConn().ExecParams(ctx, sql, nil, nil, nil, nil).Read().Err; err != nil {
+		return statementFault(err)
 	}
-	after, err := in.state(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c := comparison{before, after, in.rewritten, d.uses("using")}
-	return &Rehearsal{Before: before, After: after, Reread: c.reread()}, nil
+	return nil
 }
 
 // statementFault tells the statement's faults from those of the connection.
@@ -125,8 +138,10 @@ func statementFault(err error) error {
 	switch {
 	case !errors.As(err, &pg):
 		return fmt.Errorf("cannot rehearse the statement: %w", err)
+	case pg.Code == stateLockTimeout:
+		return fmt.Errorf("cannot rehearse the statement: another session has had what it needs locked for %s: try again later", lockTimeout)
 	case pg.Code == stateInvalidTable || pg.Code == stateWrongObject:
-		return unfit("PostgreSQL answers %q for the empty stand-in: leave out parts that concern other tables (foreign keys, inheritance, partitions), which change no record", pg.Message)
+		return unfit("PostgreSQL answers %q for the empty stand-in: leave out parts that concern other tables (inheritance, partitions), which change no record", pg.Message)
 	}
 	reason := "PostgreSQL answers: " + pg.Message
 	if pg.Hint != "" {
@@ -146,4 +161,18 @@ func (s *source) explainStandIn(r *relation, err error) error {
 		return fmt.Errorf("cannot rehearse at %s, a standby: give the address of the primary: %w", s.where, err)
 	}
 	return fmt.Errorf("cannot make an empty stand-in for %s: %w", r.sql(), err)
+}
+
+// captures tells whether capture means a relation by the name and kind that it has.
+func (st *stage) captures(r *relation) bool {
+	return r.unusable() == "" && captures(st.cfg.Tables, &change.Table{Schema: r.Schema, Name: r.Name})
+}
+
+func captures(patterns []string, t *change.Table) bool {
+	for _, text := range patterns {
+		if p, err := change.ParsePattern(text); err == nil && p.Match(t.Schema, t.Name) {
+			return true
+		}
+	}
+	return false
 }

@@ -3,6 +3,7 @@ package capture
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
@@ -47,9 +48,15 @@ func (c *Capture) noteVersion(v *version, outside bool) {
 		return
 	}
 	if outside {
+		c.notePartial(t.OID, "it had the name "+t.QualifiedName()+" for a time, which source.tables does not cover: its changes under that name are not in Kafka")
 		c.log.Error("table is no longer captured: it has a name that source.tables does not cover; its changes are dropped from here on. "+
 			"Add the name to source.tables, or rename it back", "table", change.FormatName(t.Schema, t.Name), "lsn", v.From)
 		return
+	}
+	if names := v.untold(); len(names) > 0 {
+		what := "rows from before " + v.From.String() + " may have values in " + strings.Join(names, ", ") + " that the log does not hold; sinks with such rows wait"
+		c.notePartial(t.OID, what)
+		c.log.Error("values of earlier rows are not known: they must be copied from the source", "table", t.QualifiedName(), "columns", names, "lsn", v.From)
 	}
 	c.log.Info("table has a new shape", "table", t.QualifiedName(), "version", v.Number, "lsn", v.From, "columns", len(t.Columns))
 }

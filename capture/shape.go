@@ -23,6 +23,9 @@ type shape struct {
 	identity []bool                    // by column: part of the replica identity
 	compute  *computation              // of columns that the log leaves out; nil when there are none
 	outside  bool                      // of source.tables: its name is another than when it was published
+	leaving  *version                  // to be told when a change is dropped; nil when it was
+	storage  string                    // version.Storage, until the stream describes the table
+	emptied  bool                      // by a TRUNCATE since it was described
 
 	// Changes not yet added to the metrics.
 	inserts, updates, deletes, truncates int
@@ -38,6 +41,7 @@ type shapes struct {
 	metrics   *Metrics
 	byOID     map[uint32]*shape
 	binary    bool                     // the stream was asked for in binary
+	exact     bool                     // the event trigger tells of schema changes
 	history   *history                 // of the downstream
 	captured  func(*change.Table) bool // by name
 	outside   int                      // tables of byOID that are
@@ -59,12 +63,14 @@ func (s *shapes) begin(binary bool) { s.binary, s.fresh = binary, map[uint32]boo
 func (s *shapes) keep(ctx context.Context, lsn change.LSN) error {
 	for oid, known := range s.byOID {
 		before, passed, err := s.history.at(oid, lsn)
-		if err == nil {
-			_, err = s.record(ctx, version{From: lsn, Columns: known.columns, Table: known.table}, before, passed)
-		}
 		if err != nil {
 			return err
 		}
+		v, err := s.record(ctx, version{From: lsn, Columns: known.columns, Table: known.table, Storage: known.storage}, before, passed)
+		if err != nil {
+			return err
+		}
+		s.announce(v)
 	}
 	return nil
 }
@@ -72,39 +78,58 @@ func (s *shapes) keep(ctx context.Context, lsn change.LSN) error {
 // describeTimeout bounds the questions about one table; the stream waits for the answers.
 const describeTimeout = 30 * time.Second
 
-// learn takes a Relation message that stands at lsn. A table that is as it was keeps its pointer. The
-// catalogue is asked each time, since a primary key or a domain can change without the message doing so.
-func (s *shapes) learn(ctx context.Context, lsn change.LSN, m *pgoutput.Relation) error {
+// learn takes a Relation message that stands at lsn in a transaction. A table that is as it was keeps its
+// pointer. The catalogue is asked each time, since a primary key or a domain can change without the message
+// doing so.
+func (s *shapes) learn(ctx context.Context, xid uint32, lsn change.LSN, m *pgoutput.Relation) error {
 	before, passed, err := s.history.at(m.OID, lsn)
 	if err != nil {
 		return err
 	}
-	var t *change.Table
-	if passed && before.fits(m) {
-		// Log that comes again, from before a version that is known.
-		t, err = s.catalogue.computable(ctx, before.Table)
+	v := version{From: lsn, Columns: m.Columns}
+	if before.fits(m) && (passed || s.exact && before.Exact) {
+		// Log that comes again, from before a version that is known, or as it was told.
+		v.Table, err = s.catalogue.computable(ctx, before.Table)
 	} else {
-		t, err = s.describe(ctx, m, before)
+		err = s.describe(ctx, xid, m, before, &v)
 	}
 	if err != nil {
 		return err
 	}
-	if t, err = s.record(ctx, version{From: lsn, Columns: m.Columns, Table: t}, before, passed); err != nil {
+	if v, err = s.record(ctx, v, before, passed); err != nil {
 		return err
 	}
-	s.set(t, m)
-	if s.binary && needsText(t) {
+	s.set(v.Table, m)
+	s.announce(v)
+	if s.binary && needsText(v.Table) {
 		return errNeedText
 	}
 	return nil
 }
 
-func (s *shapes) describe(ctx context.Context, m *pgoutput.Relation, before *version) (*change.Table, error) {
+// describe completes a version by what the catalogue says now.
+func (s *shapes) describe(ctx context.Context, xid uint32, m *pgoutput.Relation, before, v *version) error {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
-	t, err := s.catalogue.describe(ctx, m, before, before.fits(m) && !s.fresh[m.OID])
+	if err := s.catalogue.visible(ctx, xid); err != nil {
+		return err
+	}
+	var files string
+	var err error
+	if v.Table, v.Storage, files, err = s.catalogue.look(ctx, m, before, before.fits(m) && !s.fresh[m.OID]); err != nil {
+		return err
+	}
+	v.Exact = s.exact && v.Storage != "" // what comes after will be told
+	if v.Storage == "" && before != nil {
+		v.Storage = before.Storage // while the files are these, nothing was rewritten since then
+	}
 	s.fresh[m.OID] = true
-	return t, err
+	known := s.byOID[m.OID]
+	if known != nil && known.emptied {
+		known.emptied = false // there are no older rows
+		return nil
+	}
+	return s.catalogue.markUntold(ctx, v, before, files)
 }
 
 // doubt forgets the numbers of columns that have others now, in the first message of a connection: a
@@ -119,19 +144,42 @@ func doubt(t *change.Table, before *version) {
 	}
 }
 
-// record notes a version unless the one before is the same, and gives the table in force.
-func (s *shapes) record(ctx context.Context, v version, before *version, passed bool) (*change.Table, error) {
+// record notes a version unless the one before is the same, and gives the one in force.
+func (s *shapes) record(ctx context.Context, v version, before *version, passed bool) (version, error) {
 	switch {
 	case before != nil && sameShape(before.Table, v.Table):
+		if v.Storage != "" {
+			before.Storage = v.Storage
+		}
+		before.Exact = before.Exact || v.Exact
 		v = *before
 	case !passed:
-		var err error
-		if v, err = s.history.add(ctx, v); err != nil {
-			return nil, err
-		}
+		return s.history.add(ctx, v)
 	}
-	s.told(&v, !s.captured(v.Table))
-	return v.Table, nil
+	return v, nil
+}
+
+// announce tells of a version. That a table is outside of source.tables is told with its first change: the
+// partitions of a captured table are described too, and have none.
+func (s *shapes) announce(v version) {
+	if s.captured(v.Table) {
+		s.told(&v, false)
+		return
+	}
+	s.byOID[v.Table.OID].leaving = &v
+}
+
+// drops tells whether changes of a table are dropped, since it is outside of source.tables.
+func (s *shapes) drops(oid uint32) bool {
+	if s.outside == 0 {
+		return false
+	}
+	t := s.byOID[oid]
+	if t.outside && t.leaving != nil {
+		s.told(t.leaving, true)
+		t.leaving = nil
+	}
+	return t.outside
 }
 
 // set notes a table, and gives the one in force: the earlier when they are equal.

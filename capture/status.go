@@ -39,9 +39,13 @@ type TableStatus struct {
 	Version  int        `json:"version"`
 	SinceLSN change.LSN `json:"since_lsn"` // of the first change in this shape
 	Captured bool       `json:"captured"`
+	// Held says that its changes are kept back, in order, until what Reason says is mended.
+	Held bool `json:"held"`
 	// Reason says why it is not captured, or what of it is not in Kafka; Fix what mends that.
 	Reason string `json:"reason,omitempty"`
 	Fix    string `json:"fix,omitempty"`
+
+	qualified string // as topics and END records have it
 }
 
 // SlotStatus is what the source says of the slot, a few seconds old at most.
@@ -62,6 +66,9 @@ func (c *Capture) Status() Status {
 	defer c.mu.Unlock()
 	s := c.status
 	s.Tables = c.roll.list()
+	if c.holder != nil {
+		markHeld(s.Tables, c.holder.Held())
+	}
 	if p == nil {
 		return s
 	}
@@ -72,6 +79,14 @@ func (c *Capture) Status() Status {
 		s.LagSeconds = &lag
 	}
 	return s
+}
+
+func markHeld(tables []TableStatus, held map[string]string) {
+	for i := range tables {
+		if reason, is := held[tables[i].qualified]; is {
+			tables[i].Held, tables[i].Reason = true, "its changes wait in the held topic, since they cannot be published: "+reason
+		}
+	}
 }
 
 func (c *Capture) progressInForce() *progress {
@@ -86,10 +101,11 @@ func (c *Capture) poolInForce() *pool {
 	return c.slabs
 }
 
-func (c *Capture) share(p *progress) {
+func (c *Capture) share(p *progress, down Downstream) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.shared = p
-	c.mu.Unlock()
+	c.holder, _ = down.(Holder)
 }
 
 // setState tells whether the state is a new one.

@@ -30,9 +30,18 @@ func (c *Capture) watch(ctx context.Context) error {
 		troubled = err != nil
 		select {
 		case <-every.C:
+		case <-c.surveys:
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// surveySoon has the next survey begin now: a statement has changed a table.
+func (c *Capture) surveySoon() {
+	select {
+	case c.surveys <- struct{}{}:
+	default:
 	}
 }
 
@@ -65,7 +74,7 @@ func (c *Capture) survey(ctx context.Context) error {
 
 // surveyOne publishes a table that should be and is not.
 func (c *Capture) surveyOne(ctx context.Context, r *relation, p *publication) TableStatus {
-	t := TableStatus{Table: change.FormatName(r.Schema, r.Name), OID: r.OID, Captured: slices.Contains(p.Tables, r.OID), Fix: r.identityFix()}
+	t := TableStatus{Table: change.FormatName(r.Schema, r.Name), OID: r.OID, qualified: r.Schema + "." + r.Name, Captured: slices.Contains(p.Tables, r.OID), Fix: r.identityFix()}
 	switch {
 	case t.Fix != "" && t.Captured && r.Blind:
 		t.Reason = r.identityFault()
@@ -82,6 +91,10 @@ func (c *Capture) surveyOne(ctx context.Context, r *relation, p *publication) Ta
 		return t
 	}
 	rows, err := c.source.addTable(ctx, c.cfg.Publication, r)
+	if sqlState(err) == stateDuplicate {
+		t.Captured = true // published a moment ago, by the event trigger or by a person
+		return t
+	}
 	if err != nil {
 		t.Reason, t.Fix = err.Error(), "ALTER PUBLICATION "+quote(c.cfg.Publication)+" ADD TABLE "+only(r)+r.sql()
 		return t

@@ -28,6 +28,11 @@ func Teardown(ctx context.Context, cfg Config) (dropped []string, err error) {
 		}
 		dropped = append(dropped, "replication slot "+cfg.Slot)
 	}
+	if was, err := s.dropTrigger(ctx, cfg); err != nil {
+		return dropped, err
+	} else if was {
+		dropped = append(dropped, "event triggers of "+cfg.Slot)
+	}
 	p, err := s.publication(ctx, cfg.Publication)
 	if err != nil || p == nil {
 		return dropped, err

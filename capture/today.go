@@ -4,14 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sluicecdc/sluice/internal/change"
-	"github.com/sluicecdc/sluice/internal/retry"
 )
 
 // reread is a row of which not all that its generated columns are computed from has travelled: an
@@ -26,13 +23,6 @@ type reread struct {
 	found   bool
 }
 
-// The columns of the answer in front of the values.
-const (
-	isVisible = iota // the reading sees the transaction of the change
-	isFound          // the row is there
-	answerHead
-)
-
 // read answers a.rereads, after a.asks: computed columns may be part of the key.
 func (a *ahead) read(ctx context.Context) error {
 	if len(a.rereads) == 0 {
@@ -40,6 +30,13 @@ func (a *ahead) read(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
+	xids := make([]uint32, len(a.rereads))
+	for i := range a.rereads {
+		xids[i] = a.rereads[i].xid
+	}
+	if err := a.shapes.catalogue.visible(ctx, xids...); err != nil {
+		return err
+	}
 	var asks []ask
 	var asked []*reread
 	targets := map[string]*question{}
@@ -53,7 +50,7 @@ func (a *ahead) read(ctx context.Context) error {
 			asks, asked = append(asks, r.ask(q)), append(asked, r)
 		}
 	}
-	if err := a.readVisible(ctx, asks); err != nil {
+	if err := a.answerToday(ctx, asks); err != nil {
 		return err
 	}
 	for i, r := range asked {
@@ -63,13 +60,13 @@ func (a *ahead) read(ctx context.Context) error {
 	return nil
 }
 
-// settle takes an answer.
+// settle takes an answer: whether the row is there, and its values.
 func (r *reread) settle(answer []change.Value) {
-	if string(answer[isFound].Data) != "t" {
+	if string(answer[0].Data) != "t" {
 		return
 	}
 	for i, column := range r.columns {
-		r.into[column] = answer[answerHead+i]
+		r.into[column] = answer[1+i]
 	}
 	r.found = true
 }
@@ -91,35 +88,19 @@ func (a *ahead) tellUnread() {
 	}
 }
 
-// visibleWait is how often a transaction is looked for that is in the log and not visible yet. With
-// synchronous replication that lasts until the standby has answered.
-const visibleWait = 5 * time.Millisecond
-
-// readVisible asks until every answer is from after its change.
-func (a *ahead) readVisible(ctx context.Context, asks []ask) error {
-	for len(asks) > 0 {
-		err := a.answer(ctx, asks)
-		if state := sqlState(err); strings.HasPrefix(state, "42") && state != stateNoPrivilege {
-			return nil // the table has changed since its columns were asked for: as good as gone
-		}
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(asks, func(k ask) bool { return string(k.into[isVisible].Data) != "t" }) {
-			return nil
-		}
-		if err := retry.Wait(ctx, visibleWait); err != nil {
-			return fmt.Errorf("cannot read generated columns of %s: a transaction of the log is not visible yet: %w", asks[0].shape.table.QualifiedName(), err)
-		}
+// answerToday asks; a table that has changed since its columns were asked for is as good as gone.
+func (a *ahead) answerToday(ctx context.Context, asks []ask) error {
+	err := a.answer(ctx, asks)
+	if state := sqlState(err); strings.HasPrefix(state, "42") && state != stateNoPrivilege {
+		return nil
 	}
-	return nil
+	return err
 }
 
 func (r *reread) ask(q *question) ask {
 	k := ask{shape: r.shape, q: q, into: make([]change.Value, len(q.columns))}
 	row := slices.Clone(r.row)
 	r.shape.compute.spread(&row, r.into)
-	k.param(change.Value{Format: change.Text, Data: strconv.AppendUint(nil, uint64(r.xid), 10)})
 	for _, i := range r.shape.table.Key {
 		k.param(row[i])
 	}
@@ -188,16 +169,12 @@ func (s *source) nameOf(ctx context.Context, oid uint32) (string, error) {
 	return strings.Join(names, ""), nil
 }
 
-// sees tells whether a statement sees transaction $1, whose number in the log lacks the upper half: it
-// is the one nearest to the newest transaction.
-const sees = `pg_visible_in_snapshot((s.newest - ((s.newest - $1::bigint + 2147483648) % 4294967296 - 2147483648))::text::xid8, s.now)`
-
 // question asks for the row of a key in today's table, whose columns may have other names by now. It is
 // nil when the table or one of them is gone.
 func (r *reread) question(from string, names map[int16]string) *question {
 	t := r.shape.table
-	q := &question{names: r.shape.compute.names(r.columns), formats: make([]int16, answerHead)}
-	values, there := []string{sees, "r.tableoid IS NOT NULL"}, from != "" && len(t.Key) > 0
+	q := &question{names: r.shape.compute.names(r.columns), formats: make([]int16, 1)}
+	values, there := []string{"r.tableoid IS NOT NULL"}, from != "" && len(t.Key) > 0
 	for _, i := range r.columns {
 		col := &t.Columns[r.shape.compute.columns[i]]
 		there = there && names[col.Attnum] != ""
@@ -207,7 +184,7 @@ func (r *reread) question(from string, names map[int16]string) *question {
 	var on []string
 	for n, i := range t.Key {
 		there = there && names[t.Columns[i].Attnum] != ""
-		on = append(on, fmt.Sprintf("r.%s = $%d::%s", names[t.Columns[i].Attnum], n+2, t.Columns[i].Type.Name))
+		on = append(on, fmt.Sprintf("r.%s = $%d::%s", names[t.Columns[i].Attnum], n+1, t.Columns[i].Type.Name))
 	}
 	if !there {
 		return nil
@@ -216,7 +193,6 @@ func (r *reread) question(from string, names map[int16]string) *question {
 		q.columns = append(q.columns, i)
 	}
 	q.sql = "SELECT " + strings.Join(values, ", ") +
-		" FROM (SELECT n.now, pg_snapshot_xmax(n.now)::text::bigint AS newest FROM (SELECT pg_current_snapshot() AS now) n) s" +
-		" LEFT JOIN " + from + " r ON " + strings.Join(on, " AND ")
+		" FROM (SELECT) one LEFT JOIN " + from + " r ON " + strings.Join(on, " AND ")
 	return q
 }

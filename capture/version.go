@@ -19,6 +19,11 @@ type version struct {
 	From    change.LSN                `json:"from"`   // of the first change in this shape
 	Columns []pgoutput.RelationColumn `json:"columns"`
 	Table   *change.Table             `json:"table"`
+	// Storage names the files of the table when it was last looked at with the shape of the log, this one or
+	// one before; empty when it never was. A statement that rewrites the table gives it others.
+	Storage string `json:"storage,omitempty"`
+	// Exact says that the event trigger described the table: nothing of it is a matter of today's catalogue.
+	Exact bool `json:"exact,omitempty"`
 }
 
 // fits tells whether a Relation message says of the columns what this version's did.
@@ -131,7 +136,7 @@ func withoutMissing(t *change.Table) change.Table {
 	out := *t
 	out.Columns = slices.Clone(t.Columns)
 	for i := range out.Columns {
-		out.Columns[i].Missing = nil
+		out.Columns[i].Missing, out.Columns[i].Untold = nil, 0
 	}
 	return out
 }

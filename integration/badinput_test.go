@@ -94,7 +94,7 @@ func databaseOf(dsn string) string {
 func TestUnreachableServersAreNamedAndWaitedFor(t *testing.T) {
 	closed := freeAddress(t)
 	for _, c := range []struct{ what, old string }{
-		{"source", "${SOURCE_DSN}"}, {"kafka", ""}, {"destination", "${DESTINATION_DSN}"},
+		{"source", "${SOURCE_DSN}"}, {"kafka", ""}, {"registry", ""}, {"destination", "${DESTINATION_DSN}"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			d := newDeployment(t, 15, []string{oneTable}, nil)
@@ -106,6 +106,8 @@ func TestUnreachableServersAreNamedAndWaitedFor(t *testing.T) {
 				d.destination = "postgres://app:verysecret@" + closed + "/crm?sslmode=disable"
 			case "kafka":
 				d.rewrite(strings.Join(d.brokers, ", "), closed)
+			case "registry":
+				d.rewrite("registry: embedded", "registry: http://"+closed)
 			}
 			p := d.start("run")
 			log := filepath.Join(d.folder, "run.log")
@@ -217,7 +219,8 @@ func TestRowTooLargeForTheBroker(t *testing.T) {
 	d.stop(p)
 }
 
-// Something that speaks no protocol of ours on the other side gives an error and not a panic.
+// Something that speaks no protocol of ours on the other side gives an error and not a panic. A
+// registry that does is waited for: see TestRegistryOutage.
 func TestGarbageFromServers(t *testing.T) {
 	garbage := speakGarbage(t)
 	for _, what := range []string{"source", "kafka"} {

@@ -99,6 +99,18 @@ data_dir: %s
 	return d
 }
 
+// edit replaces a piece of the configuration.
+func (d *deployment) edit(old, by string) {
+	d.t.Helper()
+	text, err := os.ReadFile(d.config)
+	if err != nil || !strings.Contains(string(text), old) {
+		d.t.Fatalf("the configuration has no %q (%v)", old, err)
+	}
+	if err := os.WriteFile(d.config, []byte(strings.Replace(string(text), old, by, 1)), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	port, err := process.FreePort()

@@ -306,6 +306,7 @@ func put(t *testing.T, url, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.Header.Set("Content-Type", "application/vnd.schemaregistry.v1+json")
 	answer, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

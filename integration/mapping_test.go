@@ -213,14 +213,16 @@ func TestMappingsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	line := 1 + strings.Count(strings.Split(string(text), "- {from: public.people")[0], "\n")
-	for keys, want := range map[string]string{
-		`where: stge == 'won'`:                                   "undeclared reference to 'stge' (did you mean 'stage'?) (table public.people has id, name, stage)\n  | stge == 'won'\n  | ^",
-		`where: stage > 3`:                                       "no matching overload for '_>_'",
-		`columns: {id: id, title: nam}`:                          "names column nam, which table public.people does not have",
-		`columns: {id: name, other: id + 1}`:                     "the key column id of public.people is not mapped as it is",
-		`to: public.there, columns: {id: id, flag: name == 'x'}`: "",
-		`to: public.there, columns: {id: id, flag: "timestamp('2026-01-01T00:00:00Z')"}`: `column "flag" is of type boolean there and cannot take what is written to it, of type timestamp with time zone`,
+	for _, c := range []struct{ keys, want string }{
+		{`where: stge == 'won'`, "undeclared reference to 'stge' (did you mean 'stage'?) (table public.people has id, name, stage)\n  | stge == 'won'\n  | ^"},
+		{`where: stage > 3`, "no matching overload for '_>_'"},
+		{`columns: {id: id, title: nam}`, "names column nam, which table public.people does not have"},
+		{`columns: {id: name, other: id + 1}`, "the key column id of public.people is not mapped as it is"},
+		{`to: public.there, columns: {id: id, flag: "timestamp('2026-01-01T00:00:00Z')"}`, `column "flag" is of type boolean there and cannot take what is written to it, of type timestamp with time zone`},
+		// The last, since a destination remembers what was written to it.
+		{`to: public.there, columns: {id: id, flag: name == 'x'}`, ""},
 	} {
+		keys, want := c.keys, c.want
 		t.Run(keys, func(t *testing.T) {
 			d.t = t
 			entry := "- {from: public.people, " + keys + ", deletes: hard}"
@@ -235,7 +237,6 @@ func TestMappingsRefused(t *testing.T) {
 				p := d.start("sink")
 				d.caughtUp(30 * time.Second)
 				d.stop(p)
-				execAt(t, d.destination, "delete from sluice.progress")
 				return
 			}
 			if out, status := d.command("check"); !strings.Contains(keys, "there") && (status != 3 || !strings.Contains(out, want[:20])) {

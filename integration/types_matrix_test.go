@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var updateTypes = flag.Bool("update", false, "write docs/types.md anew")
+var update = flag.Bool("update", false, "write docs/types.md and the files of testdata anew")
 
 // matrix gathers what became of every type.
 type matrix struct {
@@ -138,7 +138,7 @@ func (m *matrix) check(t *testing.T, file string) {
 	if !ok || !closed {
 		t.Fatalf("%s has no place for the matrix", file)
 	}
-	if *updateTypes {
+	if *update {
 		next := head + matrixBegin + strings.Join(m.table(), "\n") + "\n" + matrixEnd + tail
 		if err := os.WriteFile(file, []byte(next), 0o644); err != nil {
 			t.Fatal(err)

@@ -34,6 +34,7 @@ type field struct {
 	Kind    string          `json:"sluice.kind,omitempty"`
 	Attnum  int16           `json:"sluice.attnum,omitempty"`
 	Missing *string         `json:"sluice.missing,omitempty"`
+	Untold  string          `json:"sluice.untold,omitempty"`
 }
 
 // kindText is the value of sluice.kind that marks plain text of a type that is not built in.

@@ -11,7 +11,8 @@ import (
 
 // ParseTable reads a table back from its schemas. What they do not hold stays zero: the OIDs of types
 // that are not built in. A schema of another writer gives a table too,
-// with the nearest type for each field; without an envelope it is an error.
+// with the nearest type for each field; without an envelope it is an error. The key's schema may be
+// left out: in the rows of ours, the columns of the key are those that are never null.
 func ParseTable(p Pair) (*change.Table, error) {
 	value, err := Parse(p.Value)
 	if err != nil {
@@ -26,8 +27,11 @@ func ParseTable(p Pair) (*change.Table, error) {
 		t.Identity = change.Identity(id[0])
 	}
 	t.OID = uint32(number(value.Props, "sluice.oid", 32))
-	for _, f := range rows.Fields {
+	for i, f := range rows.Fields {
 		t.Columns = append(t.Columns, column(&f))
+		if p.Key == "" && t.Name != "" && f.Type.Type != "union" {
+			t.Key = append(t.Key, i)
+		}
 	}
 	if p.Key == "" {
 		return t, nil
@@ -87,6 +91,7 @@ func column(f *Field) change.Column {
 	if missing, has := f.Props["sluice.missing"]; has {
 		c.Missing = &missing
 	}
+	c.Untold, _ = change.ParseLSN(f.Props["sluice.untold"]) // 0 when there is none
 	return c
 }
 

@@ -45,6 +45,9 @@ func envelope(topic string, t *change.Table, names []string) schema {
 		columns[i] = columnField(names[i], &t.Columns[i], !t.IsKey(i))
 		// Not in the key's schema: its id is part of a key's bytes, which decide the partition.
 		columns[i].Attnum, columns[i].Missing = t.Columns[i].Attnum, t.Columns[i].Missing
+		if at := t.Columns[i].Untold; at != 0 {
+			columns[i].Untold = at.String()
+		}
 	}
 	e := record("Envelope", topic, []field{
 		optional("before", schema{Type: "record", Name: "Value", Fields: columns}),

@@ -2,6 +2,7 @@ package schemas
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,6 +39,9 @@ func TestParseTableUndoesForTable(t *testing.T) {
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("table %s came back as\n%+v, was\n%+v", want.Name, got, want)
+		}
+		if got, err = ParseTable(Pair{Value: p.Value}); err != nil || !slices.Equal(got.Key, slices.Sorted(slices.Values(want.Key))) {
+			t.Errorf("without its key's schema the table %s has the key %v, not %v: %v", want.Name, got.Key, want.Key, err)
 		}
 	}
 }

@@ -24,6 +24,9 @@ func MessageTopic(source string) string { return legalTopic(source + ".message")
 // StateTopic names the topic of capture's durable state.
 func StateTopic(source string) string { return legalTopic(source + ".sluice.state") }
 
+// HeldTopic names the topic in which changes wait whose table the registry does not take.
+func HeldTopic(source string) string { return legalTopic(source + ".sluice.held") }
+
 func legalTopic(s string) string {
 	return strings.Map(func(r rune) rune {
 		if isAlphanumeric(r) || r == '.' || r == '_' || r == '-' {

@@ -29,6 +29,7 @@ func collectionBlock() schema {
 		{Name: "data_collection", Type: "string"},
 		{Name: "event_count", Type: "long"},
 		{Name: "partitions", Type: schema{Type: "array", Items: partition}, Default: json.RawMessage("[]")},
+		{Name: "held", Type: "long", Default: json.RawMessage("0")},
 	}}
 }
 

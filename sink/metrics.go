@@ -42,7 +42,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		retries: counter("sluice_sink_retries_total", "Attempts that ended with an error that may pass.", "sink"),
 		dropped: counter("sluice_sink_cut_short_records_total", "Records dropped because the group that they belong to never ended.", "sink"),
 	}
-	m.held = gauge("sluice_sink_held", "1 while the sink waits at a change of the source table for a person, by reason: truncate, schema, values.", "sink", "table", "reason")
+	m.held = gauge("sluice_sink_held", "1 while the sink waits at a change of the source table for a person, by reason: truncate, schema, values, capture (which holds the table itself).", "sink", "table", "reason")
 	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held)
 	return m
 }

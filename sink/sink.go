@@ -65,6 +65,7 @@ const (
 	HoldTruncate Hold = "truncate" // a TRUNCATE that the configuration refuses
 	HoldSchema   Hold = "schema"   // a schema change that evolve does not follow
 	HoldValues   Hold = "values"   // values that did not travel and that the destination does not have
+	HoldCapture  Hold = "capture"  // changes that capture holds itself
 )
 
 func (e *HeldError) Error() string { return "held at table " + e.Table + ": " + e.Reason }

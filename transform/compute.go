@@ -13,6 +13,9 @@ func compute(name string, e Expression, t *change.Table) (cell, error) {
 		return cell{}, err
 	}
 	out := cell{column: change.Column{Name: name, Type: p.out}, source: -1, program: p}
+	for _, i := range p.inputs {
+		out.column.Untold = max(out.column.Untold, t.Columns[i].Untold)
+	}
 	if len(p.inputs) > 0 {
 		return out, nil
 	}

@@ -3,6 +3,7 @@ package load_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,6 +151,40 @@ func until(t *testing.T, done func() bool) {
 		case <-tick.C:
 		case <-limit:
 			t.Fatal("it did not happen within 30 s")
+		}
+	}
+}
+
+// TestEvolvingRepeats runs migrations among writers twice: they follow from the seed, whatever the writers do.
+func TestEvolvingRepeats(t *testing.T) {
+	var statements [2]string
+	for i := range statements {
+		dsn := harness.SharedPostgres(t, 18).NewDatabase()
+		e := load.NewEvolving(load.EvolvingConfig{Config: load.Config{DSN: dsn, Seed: 1, Sessions: 2, PerSecond: 100}, Migrations: 40})
+		if err := e.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		statements[i] = strings.Join(e.Statements(), "\n")
+		conn := connect(t, dsn)
+		for _, table := range e.Tables() {
+			if ask(t, conn, "select count(*)::text from "+table) == "0" {
+				t.Errorf("table %s is empty at the end", table)
+			}
+		}
+		if stats := e.Stats(); stats.Committed == 0 {
+			t.Errorf("writers committed nothing: %v", stats)
+		}
+	}
+	if statements[0] != statements[1] {
+		t.Errorf("the same seed gave\n%s\nand\n%s", statements[0], statements[1])
+	}
+	for _, what := range []string{"add column", "drop column", "rename c", " type ", "drop constraint", "replica identity", "rename to evolving", "partition of", "attach partition",
+		"detach partition", "drop table", "create table", "add value", "truncate", "savepoint", "rollback"} {
+		if !strings.Contains(statements[0], what) {
+			t.Errorf("%q never happened", what)
 		}
 	}
 }

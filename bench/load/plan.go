@@ -31,7 +31,7 @@ func (s *session) plan() plan {
 	}
 	p := plan{rollBack: s.chance(shareRollBack)}
 	for range n {
-		p.steps = append(p.steps, s.savepoint(s.operation()))
+		p.steps = append(p.steps, s.savepoint(s.operate()))
 	}
 	return p
 }

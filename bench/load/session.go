@@ -17,6 +17,10 @@ type session struct {
 	*Workload
 	number uint64
 	random *rand.Rand
+	// operate draws one step of a transaction.
+	operate func() step
+	// refused tells refusals that are no fault of the workload.
+	refused func(code string) bool
 }
 
 // transactionTime bounds a transaction that waits for locks or for a dying server.
@@ -115,7 +119,7 @@ func (s *session) count(err error, steps int) error {
 		s.stats.operations.Add(int64(steps))
 	case errors.Is(err, errDecided), errors.Is(err, errChanged):
 		s.stats.rolledBack.Add(1)
-	case errors.As(err, &refused) && expected(refused.Code):
+	case errors.As(err, &refused) && s.refused(refused.Code):
 		s.stats.rolledBack.Add(1)
 	case errors.As(err, &refused):
 		return fmt.Errorf("cannot run the workload with seed %d in session %d: %w", s.cfg.Seed, s.number, err)

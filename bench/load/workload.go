@@ -126,7 +126,9 @@ func (w *Workload) Run(ctx context.Context) error {
 }
 
 func (w *Workload) session(number uint64) *session {
-	return &session{Workload: w, number: number, random: rand.New(rand.NewPCG(w.cfg.Seed, number))}
+	s := &session{Workload: w, number: number, random: rand.New(rand.NewPCG(w.cfg.Seed, number)), refused: expected}
+	s.operate = s.operation
+	return s
 }
 
 // pace is the time between two transactions of one session; 0 for no pause.

@@ -79,7 +79,7 @@ func (p *Publisher) end(ctx context.Context, g *change.Group) error {
 	}
 	p.group.open = false
 	p.progress.finish(g.End)
-	return nil
+	return p.look(ctx, g.Commit)
 }
 
 func (p *Publisher) appendEnd(ctx context.Context, g *change.Group) error {
@@ -112,7 +112,7 @@ func (e *endWriter) fill(g *change.Group, state *groupState) {
 
 // describe counts the open group's changes of the stream.
 func (s *stream) describe(c *avro.Collection) {
-	c.Name, c.EventCount, c.Partitions = s.collection, s.total, c.Partitions[:0]
+	c.Name, c.EventCount, c.Held, c.Partitions = s.collection, s.total, s.held, c.Partitions[:0]
 	for i, n := range s.counts {
 		if n > 0 {
 			c.Partitions = append(c.Partitions, avro.PartitionCount{Partition: int32(i), EventCount: n})

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -30,7 +31,7 @@ func (p *Publisher) openJournal(ctx context.Context) error {
 	p.journal.partition = handles[topic][0]
 	p.journal.entries = map[string][]byte{}
 	err = p.client.ReadAll(ctx, topic, func(_ int32, r *kafka.Record) error {
-		p.journal.entries[string(r.Key)] = append([]byte(nil), r.Value...)
+		p.journal.set(string(r.Key), r.Value)
 		return nil
 	})
 	if err != nil {
@@ -52,7 +53,7 @@ func (p *Publisher) Get(key string) ([]byte, bool) {
 func (p *Publisher) Ended() change.LSN { return p.ends.tail }
 
 // Put implements capture.Journal: it returns when the entry, and everything published before it, is
-// acknowledged. It is called by the publishing goroutine.
+// acknowledged. A nil value removes the entry. It is called by the publishing goroutine.
 func (p *Publisher) Put(ctx context.Context, key string, value []byte) error {
 	err := p.producer.Append(ctx, p.journal.partition, p.progress.tag(), kafka.Record{
 		TimeMillis: time.Now().UnixMilli(), Key: []byte(key), Value: value,
@@ -65,6 +66,15 @@ func (p *Publisher) Put(ctx context.Context, key string, value []byte) error {
 	}
 	p.journal.mu.Lock()
 	defer p.journal.mu.Unlock()
-	p.journal.entries[key] = append([]byte(nil), value...)
+	p.journal.set(key, value)
 	return nil
+}
+
+// set takes an entry over; without a value it is gone.
+func (j *journal) set(key string, value []byte) {
+	if value == nil {
+		delete(j.entries, key)
+		return
+	}
+	j.entries[key] = bytes.Clone(value)
 }

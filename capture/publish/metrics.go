@@ -12,6 +12,7 @@ type Metrics struct {
 	Messages prometheus.Counter
 	Groups   prometheus.Counter
 	Resent   prometheus.Counter
+	Held     *prometheus.GaugeVec // by table
 }
 
 // NewMetrics registers the publisher's metrics.
@@ -34,8 +35,16 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Changes that the slot sent again after a restart and that stood in their topic already.",
 		}),
 	}
-	reg.MustRegister(m.Records, m.Messages, m.Groups, m.Resent)
+	m.Held = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "sluice_table_held",
+		Help: "1 while the changes of a table wait in the held topic because its schema cannot be published.",
+	}, []string{"table"})
+	reg.MustRegister(m.Records, m.Messages, m.Groups, m.Resent, m.Held)
 	return m
+}
+
+func (m *Metrics) held(t *change.Table, is float64) {
+	m.Held.WithLabelValues(t.QualifiedName()).Set(is)
 }
 
 // tableMetrics are one table's counters, resolved once.

@@ -53,6 +53,7 @@ type Publisher struct {
 
 	journal  journal
 	ends     endWriter
+	holds    holds
 	messages *messageRoute
 	streams  map[string]*stream // by topic
 	routes   map[*change.Table]*route
@@ -101,6 +102,9 @@ func (p *Publisher) open(ctx context.Context, tables []*change.Table) error {
 	if err := p.openJournal(ctx); err != nil {
 		return err
 	}
+	if err := p.openHolds(ctx); err != nil {
+		return err
+	}
 	if err := p.openEnds(ctx); err != nil {
 		return err
 	}
@@ -123,14 +127,25 @@ func (p *Publisher) publish(ctx context.Context, g *change.Group, c *change.Chan
 	if c == nil {
 		return p.end(ctx, g)
 	}
-	switch c.Op {
-	case change.Message:
+	if c.Op == change.Message {
 		return p.publishMessage(ctx, g, c)
-	case change.Truncate:
-		return p.publishTruncate(ctx, g, c)
-	default:
-		return p.publishRow(ctx, g, c)
 	}
+	at := change.Position{Commit: g.Commit, Ordinal: c.Ordinal}
+	r, err := p.route(ctx, c.Table, at)
+	if err != nil {
+		return err
+	}
+	if r.stream.hold != nil && r.stream.holds(at) {
+		return p.wait(ctx, r.stream, g, c)
+	}
+	return p.send(ctx, r, g, c)
+}
+
+func (p *Publisher) send(ctx context.Context, r *route, g *change.Group, c *change.Change) error {
+	if c.Op == change.Truncate {
+		return p.sendTruncate(ctx, r, g, c)
+	}
+	return p.sendRow(ctx, r, g, c)
 }
 
 func (p *Publisher) begin() {

@@ -16,13 +16,9 @@ const (
 	HeaderOldKey = "sluice.oldkey"
 )
 
-// publishRow appends one row's record, and the tombstone of a delete in the same batch: a batch is
+// sendRow appends one row's record, and the tombstone of a delete in the same batch: a batch is
 // written whole or not at all, so a tail never shows the one without the other.
-func (p *Publisher) publishRow(ctx context.Context, g *change.Group, c *change.Change) error {
-	r, err := p.route(ctx, c.Table)
-	if err != nil {
-		return err
-	}
+func (p *Publisher) sendRow(ctx context.Context, r *route, g *change.Group, c *change.Change) (err error) {
 	if r.reshape != nil {
 		if c, err = r.reshape.apply(g, c); c == nil || err != nil {
 			return err

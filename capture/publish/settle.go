@@ -33,15 +33,18 @@ func (p *Publisher) settle(ctx context.Context, topic string, t *change.Table) (
 	if t, err = schemas.Adopt(t, latest); err != nil {
 		return settled{}, err
 	}
-	s, refused := p.settleAs(ctx, topic, t)
+	s, first := p.settleAs(ctx, topic, t)
+	refused := first
 	for n := 0; errors.Is(refused, registry.ErrIncompatible) && n < maxEvasions; n++ {
 		next, err := schemas.Evade(t, latest)
 		if next == nil || err != nil {
 			return s, errors.Join(refused, err)
 		}
 		t = next
-		p.log.Warn("the registry refuses the new shape as it is: columns of another type go on in other fields", "table", t.QualifiedName(), "reason", refused)
 		s, refused = p.settleAs(ctx, topic, t)
+	}
+	if first != nil && refused == nil {
+		p.log.Warn("the registry refuses the new shape as it is: columns of another type go on in other fields", "table", t.QualifiedName(), "reason", first)
 	}
 	return s, refused
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/internal/retry"
 	"github.com/sluicecdc/sluice/schemas"
 	"github.com/sluicecdc/sluice/schemas/avro"
 )
@@ -21,9 +22,12 @@ type stream struct {
 
 	total  int64   // changes in the open group
 	counts []int64 // of them by partition
+	held   int64   // of them in the held topic
+	hold   *hold   // nil while the table is published
 }
 
-// route is one version of a table on its way to its stream.
+// route is one version of a table on its way to its stream. While the table is held it has no more than
+// these two.
 type route struct {
 	table   *change.Table
 	shape   *change.Table // as the topic has it: the table, or what transforms make of it
@@ -74,20 +78,21 @@ func (p *Publisher) openStreams(ctx context.Context, topics []kafka.Topic, colle
 		p.streams[name] = &stream{
 			topic: name, collection: collections[name],
 			partitions: handles[name], tails: tails, counts: make([]int64, len(handles[name])),
+			hold: p.holds.byTopic[name],
 		}
 	}
 	return p.streams, nil
 }
 
-// route gives the way of a table version, making it at the version's first change.
-func (p *Publisher) route(ctx context.Context, t *change.Table) (*route, error) {
+// route gives the way of a table version, making it at the version's first change, which stands at.
+func (p *Publisher) route(ctx context.Context, t *change.Table, at change.Position) (*route, error) {
 	if p.last != nil && p.last.table == t {
 		return p.last, nil
 	}
 	r, ok := p.routes[t]
 	if !ok {
 		var err error
-		if r, err = p.newRoute(ctx, t); err != nil {
+		if r, err = p.newRoute(ctx, t, at); err != nil {
 			return nil, fmt.Errorf("cannot publish table %s: %w", t.QualifiedName(), err)
 		}
 		p.routes[t] = r
@@ -96,12 +101,33 @@ func (p *Publisher) route(ctx context.Context, t *change.Table) (*route, error) 
 	return r, nil
 }
 
-func (p *Publisher) newRoute(ctx context.Context, t *change.Table) (*route, error) {
-	topic := schemas.Topic(p.o.Source, t.Schema, t.Name)
-	s, err := p.tableStream(ctx, topic, t.QualifiedName())
+// newRoute makes the way of a table version. A version that cannot be published is held, unless an
+// earlier run published it: then its change is in the topic, and the registry is waited for.
+func (p *Publisher) newRoute(ctx context.Context, t *change.Table, at change.Position) (*route, error) {
+	s, err := p.tableStream(ctx, schemas.Topic(p.o.Source, t.Schema, t.Name), t.QualifiedName())
 	if err != nil {
 		return nil, err
 	}
+	for !s.holds(at) {
+		r, err := p.compile(ctx, t, s)
+		if err == nil || ctx.Err() != nil {
+			return r, err
+		}
+		if s.hold == nil {
+			err = p.hold(ctx, t, s, at, err)
+		} else {
+			p.log.Error("waiting for the registry: it refuses what it took before the table was held", "table", t.QualifiedName(), "error", err)
+			err = retry.Wait(ctx, lookEvery)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return &route{table: t, stream: s}, nil
+}
+
+// compile prepares a table version for publication, with schemas that the registry has taken.
+func (p *Publisher) compile(ctx context.Context, t *change.Table, s *stream) (*route, error) {
 	re, err := p.reshapeOf(t)
 	if err != nil {
 		return nil, err
@@ -110,13 +136,13 @@ func (p *Publisher) newRoute(ctx context.Context, t *change.Table) (*route, erro
 	if re != nil {
 		shape = re.mapping.Table()
 	}
-	l, err := p.settle(ctx, topic, shape)
+	l, err := p.settle(ctx, s.topic, shape)
 	if err != nil {
 		return nil, err
 	}
 	encoder, err := avro.NewEncoder(avro.Options{
 		Source: p.o.Source, Database: p.o.Database, Version: p.o.Version,
-		Topic: topic, Table: l.table, KeyID: l.key, ValueID: l.value,
+		Topic: s.topic, Table: l.table, KeyID: l.key, ValueID: l.value,
 	})
 	if err != nil {
 		return nil, err
@@ -175,8 +201,23 @@ func (s *stream) anyTail() bool {
 	return false
 }
 
+// published says that everything up to at is in the partitions. What an earlier run left may reach further.
+func (s *stream) published(at change.Position) {
+	for i := range s.tails {
+		if s.tails[i].Compare(at) < 0 {
+			s.tails[i] = at
+		}
+	}
+	s.fresh = false
+}
+
+// holds tells whether a change waits in the held topic.
+func (s *stream) holds(at change.Position) bool {
+	return s.hold != nil && at.Compare(s.hold.Since) >= 0
+}
+
 // reset forgets the counts of the group that ended.
 func (s *stream) reset() {
-	s.total = 0
+	s.total, s.held = 0, 0
 	clear(s.counts)
 }

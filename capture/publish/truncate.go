@@ -13,15 +13,11 @@ const (
 	HeaderValue = "sluice.value"
 )
 
-// publishTruncate writes a TRUNCATE as configured. In mode publish it stands in every partition, so
+// sendTruncate writes a TRUNCATE as configured. In mode publish it stands in every partition, so
 // that it is ordered against every key.
-func (p *Publisher) publishTruncate(ctx context.Context, g *change.Group, c *change.Change) error {
+func (p *Publisher) sendTruncate(ctx context.Context, r *route, g *change.Group, c *change.Change) (err error) {
 	if p.o.Truncate == TruncateSkip {
 		return nil
-	}
-	r, err := p.route(ctx, c.Table)
-	if err != nil {
-		return err
 	}
 	order := p.order(r.stream)
 	if p.value, err = r.encoder.Envelope(p.value[:0], g, c, order, p.group.now); err != nil {

@@ -26,7 +26,7 @@ type cli struct {
 	Sink     sinkCmd     `cmd:"" help:"Apply topics to destinations: all sinks, or those named."`
 	Status   statusCmd   `cmd:"" help:"Show what the running processes do and how far behind they are."`
 	Tail     tailCmd     `cmd:"" help:"Print the records of a topic as JSON lines."`
-	Schema   schemaCmd   `cmd:"" help:"Show a table's records, or what an ALTER TABLE would do to them."`
+	Schema   schemaCmd   `cmd:"" help:"Show a table's records, or what a statement would do to them."`
 	Teardown teardownCmd `cmd:"" help:"Remove slot and publication from the source, and our tables from destinations."`
 	Settings configCmd   `cmd:"" name:"config" help:"Show the effective configuration, without secrets."`
 	Version  versionCmd  `cmd:"" help:"Show version, Go version and commit."`

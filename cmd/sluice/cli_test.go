@@ -74,7 +74,7 @@ func TestExitCodes(t *testing.T) {
 		"missing argument":      {[]string{"tail"}, exitUsage, "<topic>"},
 		"half a command":        {[]string{"schema"}, exitUsage, "check-ddl"},
 		"no table's name":       {[]string{"schema", "show", "customers", "-c", good}, exitUsage, "the schema is missing"},
-		"not a statement":       {[]string{"schema", "check-ddl", "TRUNCATE a", "-c", good}, exitUsage, "only ALTER TABLE"},
+		"not a statement":       {[]string{"schema", "check-ddl", "VACUUM a", "-c", good}, exitUsage, "not known to check-ddl"},
 		"bad value of a flag":   {[]string{"tail", "x", "--from", "middle"}, exitUsage, "--from"},
 		"no such file":          {[]string{"-c", "/nonexistent.yml", "config"}, exitUsage, "/nonexistent.yml"},
 		"bad configuration":     {[]string{"run", "-c", bad}, exitUsage, "sinks.a.type"},

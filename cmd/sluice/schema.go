@@ -16,7 +16,7 @@ import (
 
 type schemaCmd struct {
 	Show     schemaShowCmd  `cmd:"" help:"Show a captured table: its columns, its records and what sinks make of them."`
-	CheckDDL schemaCheckCmd `cmd:"" name:"check-ddl" help:"Say what an ALTER TABLE would do to records and sinks, before anyone runs it."`
+	CheckDDL schemaCheckCmd `cmd:"" name:"check-ddl" help:"Say what statements would do to records and sinks, before anyone runs them."`
 }
 
 // asPublished gives a table as its topic has it, after the transforms.

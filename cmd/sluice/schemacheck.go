@@ -2,43 +2,44 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/sluicecdc/sluice/capture"
-	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/config"
 	"github.com/sluicecdc/sluice/schemas/registry"
 )
 
 type schemaCheckCmd struct {
-	Statement string `arg:"" help:"The statement, in quotes: \"ALTER TABLE public.customers ADD COLUMN vip boolean\"."`
+	Statement string `arg:"" help:"The statement, or several with semicolons between them, in quotes: \"ALTER TABLE public.customers ADD COLUMN vip boolean\"."`
 	JSON      bool   `name:"json" help:"As JSON, with the Avro schemas."`
 }
 
 // Help is shown by "sluice schema check-ddl --help".
 func (schemaCheckCmd) Help() string {
-	return "The statement (ALTER TABLE or DROP TABLE of a captured table) is carried out at the source on an empty temporary table that is made like the real one, " +
-		"in a transaction that is always rolled back. The real table is locked no more than by a SELECT, so no application waits; a lock of others is waited for 1 s. " +
-		"It needs SELECT on the table and TEMPORARY on the database. Told are: the records' schemas afterwards, what the registry says of them, what each sink does when they arrive, " +
-		"and whether rows that are there must be read again. Not told is whether PostgreSQL carries the statement out on the rows, views, triggers and foreign keys that there are, " +
-		"nor how long it takes. Exits 0 when all goes on by itself, 3 when something would be refused or held, 2 when the statement is none of these."
+	return "The statements are carried out at the source, one after the other, on empty temporary tables that are made like the real ones, " +
+		"in a transaction that is always rolled back. A real table is locked no more than by a SELECT, so no application waits; a lock of others is waited for 1 s. What is done to capture's publication is done to it itself, which keeps no writer waiting either. " +
+		"It needs SELECT on the tables and TEMPORARY on the database. Told are: the records' schemas afterwards, what the registry says of them, what each sink does when they arrive, " +
+		"and whether rows that are there must be read again. Not told is whether PostgreSQL carries a statement out on the rows, views, triggers and foreign keys that there are, " +
+		"nor how long it takes. Known are ALTER, CREATE, DROP TABLE and TRUNCATE, partitions included, ALTER TYPE and DOMAIN, statements about indexes and publications, and COMMENT. " +
+		"Exits 0 when all goes on by itself, 3 when something would be refused, held or lost, 2 when a statement is none of these or PostgreSQL does not take it."
 }
 
-// ddlVerdict is what a statement would do.
+// ddlVerdict is what statements would do, one after the other.
 type ddlVerdict struct {
-	Statement  string           `json:"statement"`
-	Table      string           `json:"table"`
-	Compatible bool             `json:"compatible"`
-	Problems   []string         `json:"problems"` // why it is not
-	Columns    []columnChange   `json:"columns"`
-	Subjects   []subjectVerdict `json:"subjects"`
-	Sinks      []sinkStep       `json:"sinks"`
-	Reread     []string         `json:"reread"` // why rows that are there must be read again
-	Notes      []string         `json:"notes"`
+	Compatible bool                `json:"compatible"`
+	Statements []*statementVerdict `json:"statements"`
 }
 
-// Run rehearses the statement and prints what came of it.
+// statementVerdict is what one statement would do.
+type statementVerdict struct {
+	Statement  string          `json:"statement"`
+	Compatible bool            `json:"compatible"`
+	Tables     []*tableVerdict `json:"tables"`   // captured ones that it is about
+	Problems   []string        `json:"problems"` // beside those of the tables
+	Notes      []string        `json:"notes"`
+}
+
+// Run rehearses the statements and prints what came of them.
 func (c *schemaCheckCmd) Run(a *app) error {
 	cfg, err := a.load()
 	if err != nil {
@@ -46,17 +47,20 @@ func (c *schemaCheckCmd) Run(a *app) error {
 	}
 	ctx, cancel := context.WithTimeout(a.ctx, 2*checkTime)
 	defer cancel()
-	r, err := capture.Rehearse(ctx, cfg.Source, c.Statement)
+	rehearsed, err := capture.Rehearse(ctx, cfg.Source, c.Statement)
 	if err != nil {
 		return asUsage(err)
 	}
-	v, after := foretell(cfg, c.Statement, r)
-	if len(after) > 0 {
-		if err := a.withRegistry(ctx, cfg, func(client *registry.Client) error { return v.ask(ctx, client, cfg, r, after) }); err != nil {
-			return err
-		}
+	v := &ddlVerdict{Compatible: true}
+	judge := func(client *registry.Client) error { return v.judge(ctx, &ddlJudge{cfg, client}, rehearsed) }
+	if !asksRegistry(rehearsed) {
+		err = judge(nil)
+	} else {
+		err = a.withRegistry(ctx, cfg, judge)
 	}
-	v.Compatible = len(v.Problems) == 0
+	if err != nil {
+		return err
+	}
 	if err := a.printVerdict(v, c.JSON); err != nil {
 		return err
 	}
@@ -66,122 +70,91 @@ func (c *schemaCheckCmd) Run(a *app) error {
 	return nil
 }
 
-// foretell says all but the registry's part, and which schemas are to be shown to it. A transform that
-// cannot be done any more is the end of it.
-func foretell(cfg *config.Config, statement string, r *capture.Rehearsal) (*ddlVerdict, []subject) {
-	t := r.Before.Table
-	v := &ddlVerdict{
-		Statement: statement, Table: change.FormatName(t.Schema, t.Name),
-		Problems: []string{}, Columns: []columnChange{}, Subjects: []subjectVerdict{}, Sinks: []sinkStep{}, Reread: append([]string{}, r.Reread...), Notes: []string{},
-	}
-	if err := v.transform(cfg, r); err != nil {
-		v.Problems = append(v.Problems, "capture stops before the table's next record: "+err.Error())
-		return v, nil
-	}
-	after, avro := v.schemas(cfg, r)
-	d := compare(r, avro)
-	v.Columns = append(v.Columns, d.columns...)
-	v.Sinks = foresee(cfg, d)
-	v.source(r, d)
-	for _, s := range v.Sinks {
-		if s.Held {
-			v.Problems = append(v.Problems, "sink "+s.Sink+" "+s.What)
-		}
-		if s.Reread {
-			v.Reread = append(v.Reread, "sink "+s.Sink+" "+s.What)
+// asksRegistry tells whether any statement makes records of another schema.
+func asksRegistry(all []capture.Rehearsal) bool {
+	for i := range all {
+		for k := range all[i].Tables {
+			if t := &all[i].Tables[k]; t.After != nil && t.After != t.Before {
+				return true
+			}
 		}
 	}
-	return v, after
+	return false
 }
 
-// transform makes the tables those of the records.
-func (v *ddlVerdict) transform(cfg *config.Config, r *capture.Rehearsal) error {
-	before, err := asPublished(cfg, r.Before.Table)
-	if err != nil || r.After == nil {
-		return err
+// ddlJudge knows what the configuration makes of a table.
+type ddlJudge struct {
+	cfg      *config.Config
+	registry *registry.Client // nil when nothing is to be asked
+}
+
+func (v *ddlVerdict) judge(ctx context.Context, j *ddlJudge, all []capture.Rehearsal) error {
+	for i := range all {
+		r := &all[i]
+		s := &statementVerdict{Statement: r.Statement, Tables: []*tableVerdict{}, Problems: listed(r.Faults), Notes: listed(r.Notes)}
+		s.Compatible = len(s.Problems) == 0
+		for k := range r.Tables {
+			t, err := j.table(ctx, &r.Tables[k])
+			if err != nil {
+				return err
+			}
+			s.Tables = append(s.Tables, t)
+			s.Compatible = s.Compatible && len(t.Problems) == 0
+		}
+		v.Statements = append(v.Statements, s)
 	}
-	after, err := asPublished(cfg, r.After.Table)
-	if err != nil {
-		return err
-	}
-	if r.Captured && before != r.Before.Table && after == r.After.Table {
-		v.Problems = append(v.Problems, "transforms name the table as it is called now: what they keep from Kafka would go there; give them the new name first")
-	}
-	r.Before.Table, r.After.Table = before, after
+	j.together(ctx, v.Statements, all)
+	v.Compatible = !slices.ContainsFunc(v.Statements, func(s *statementVerdict) bool { return !s.Compatible })
 	return nil
 }
 
-// schemas gives what the registry is to be asked, and how columns stand in records afterwards; neither
-// when the table goes or cannot have schemas.
-func (v *ddlVerdict) schemas(cfg *config.Config, r *capture.Rehearsal) ([]subject, map[string]string) {
-	if r.After == nil {
-		return nil, nil
-	}
-	topic, pair, err := topicSchemas(cfg, r.After.Table)
-	if err != nil {
-		v.Problems = append(v.Problems, err.Error())
-		return nil, nil
-	}
-	avro, err := avroTexts(r.After.Table, pair)
-	if err != nil {
-		v.Problems = append(v.Problems, err.Error())
-		return nil, nil
-	}
-	return subjectsOf(topic, pair), avro
-}
-
-// source says what capture makes of the table.
-func (v *ddlVerdict) source(r *capture.Rehearsal, d *difference) {
-	switch {
-	case r.After == nil:
-		v.Problems = append(v.Problems, "the table is gone: its topic keeps its records and gets no more; where source.tables names it, capture does not start again until the name is taken out")
-		return
-	case !r.Captured:
-		v.Problems = append(v.Problems, "source.tables does not mean "+change.FormatName(d.after.Schema, d.after.Name)+": its changes are captured no longer once capture starts again")
-	case d.moved():
-		v.Notes = append(v.Notes, "its records go to another topic, under subjects of their own; where source.tables names the table, it needs the new name")
-	}
-	if r.After.Fault != "" {
-		v.Problems = append(v.Problems, r.After.Fault+"; run with it: "+r.After.Fix)
-	}
-	if d.keyChanged() && len(d.after.Key) == 0 {
-		v.Notes = append(v.Notes, "records have no key any more: they stand in partition 0, and sinks match whole rows")
-	} else if d.keyChanged() {
-		v.Notes = append(v.Notes, "records get another key ("+strings.Join(keyNames(d.after), ", ")+") and may stand in other partitions than earlier records of the same rows")
-	}
-	v.generated(r)
-}
-
-// generated names new columns that stay out of the records.
-func (v *ddlVerdict) generated(r *capture.Rehearsal) {
-	had := map[int]bool{}
-	for _, c := range r.Before.Columns {
-		had[c.Number] = true
-	}
-	inRecords := published(r.After)
-	for _, c := range r.After.Columns {
-		if c.Generated && !had[c.Number] && inRecords[c.Number] == nil {
-			v.Notes = append(v.Notes, "column "+c.Name+" is generated, cannot be computed from the log and is in no record")
+// together adds what sinks do when they see statements as one: no record of the table may come
+// between them, and what an earlier one leaves at the destination may be in the way of a later one.
+func (j *ddlJudge) together(ctx context.Context, verdicts []*statementVerdict, all []capture.Rehearsal) {
+	first := map[uint32]*capture.TableChange{}
+	for i := range all {
+		for k := range all[i].Tables {
+			c := &all[i].Tables[k]
+			if c.Before == nil || c.After == nil || c.Before == c.After {
+				continue
+			}
+			oid := c.Before.Table.OID
+			if begin, several := first[oid]; several {
+				j.joined(ctx, verdicts, &capture.TableChange{Before: begin.Before, After: c.After, Captured: c.Captured, Untold: slices.Concat(begin.Untold, c.Untold)}, verdicts[i], verdicts[i].Tables[k])
+			} else {
+				first[oid] = c
+			}
 		}
 	}
 }
 
-// ask gets the registry's verdicts.
-func (v *ddlVerdict) ask(ctx context.Context, client *registry.Client, cfg *config.Config, r *capture.Rehearsal, after []subject) error {
-	before := map[string]string{}
-	if topic, pair, err := topicSchemas(cfg, r.Before.Table); err == nil {
-		for _, s := range subjectsOf(topic, pair) {
-			before[s.name] = s.schema
+// joined tells of sinks that are held by the change as a whole and by none of its statements.
+func (j *ddlJudge) joined(ctx context.Context, so []*statementVerdict, c *capture.TableChange, s *statementVerdict, t *tableVerdict) {
+	d, err := new(tableVerdict).published(j.cfg, c)
+	if err != nil || !c.Captured || d.moved() {
+		return // said of the statement itself
+	}
+	d.compare(nil)
+	for _, step := range j.foresee(ctx, c, d) {
+		if step.Held && !holds(so, step.Sink) {
+			t.problem("taken together with the statements before, " + step.text())
+			t.Sinks = append(t.Sinks, step)
+			s.Compatible = false
 		}
 	}
-	var err error
-	if v.Subjects, err = judgeSubjects(ctx, client, before, after); err != nil {
-		return err
-	}
-	for _, s := range v.Subjects {
-		if s.Verdict == subjectIncompatible {
-			v.Problems = append(v.Problems, fmt.Sprintf("the registry refuses the schema of subject %s: %s: no record of the table could be written", s.Subject, strings.Join(s.Reasons, "; ")))
-		}
-	}
-	return nil
 }
+
+// holds tells whether a sink is held by any statement so far.
+func holds(verdicts []*statementVerdict, name string) bool {
+	for _, s := range verdicts {
+		for _, t := range s.Tables {
+			if slices.ContainsFunc(t.Sinks, func(step sinkStep) bool { return step.Sink == name && step.Held }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// listed gives a list that JSON shows as one, also when it is empty.
+func listed(texts []string) []string { return append([]string{}, texts...) }

@@ -3,7 +3,6 @@ package main
 import (
 	"slices"
 
-	"github.com/sluicecdc/sluice/capture"
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
@@ -25,14 +24,18 @@ type columnChange struct {
 	Avro   string `json:"avro,omitempty"`
 }
 
-// difference is what a statement does to a table's records. after is nil when the table goes.
+// difference is what a statement does to a table's records. before is nil when there are none before,
+// after when the table goes.
 type difference struct {
 	before, after *change.Table
 	columns       []columnChange
+	untold        []int // numbers of columns in which older rows have values that no record says
 }
 
+func (d *difference) tells(c *change.Column) bool { return !slices.Contains(d.untold, int(c.Attnum)) }
+
 func (d *difference) moved() bool {
-	return d.before.Schema != d.after.Schema || d.before.Name != d.after.Name
+	return d.before != nil && d.after != nil && (d.before.Schema != d.after.Schema || d.before.Name != d.after.Name)
 }
 
 func (d *difference) keyChanged() bool { return !slices.Equal(keyNames(d.before), d.renamedKey()) }
@@ -48,42 +51,23 @@ func (d *difference) renamedKey() []string {
 	return names
 }
 
-// renamed gives the earlier name of a column that had another; empty when it had none.
-func (d *difference) renamed(name string) string {
-	for _, c := range d.columns {
-		if c.Kind == columnRenamed && c.Column == name {
-			return c.Was
-		}
-	}
-	return ""
-}
-
-// renames tells whether a column of before has another name after.
-func (d *difference) renames(name string) bool {
-	return slices.ContainsFunc(d.columns, func(c columnChange) bool { return c.Kind == columnRenamed && c.Was == name })
-}
-
 // compare finds columns again by their numbers, so that a renamed one is not taken for another. avro
 // describes the columns afterwards.
-func compare(r *capture.Rehearsal, avro map[string]string) *difference {
-	d := &difference{before: r.Before.Table}
-	if r.After == nil {
-		return d
-	}
-	d.after = r.After.Table
-	was, is := published(r.Before), published(r.After)
-	for _, c := range r.After.Columns {
-		if t, ok := is[c.Number]; ok {
-			d.column(was[c.Number], t, avro[c.Name])
+func (d *difference) compare(avro map[string]string) {
+	was, is := numbered(d.before), numbered(d.after)
+	for i := range d.after.Columns {
+		if c := &d.after.Columns[i]; c.Attnum != 0 {
+			d.column(was[c.Attnum], c, avro[c.Name])
 		}
 	}
-	for _, c := range r.Before.Columns {
-		_, stays := is[c.Number]
-		if _, had := was[c.Number]; had && !stays {
+	if d.before == nil {
+		return
+	}
+	for _, c := range d.before.Columns {
+		if _, stays := is[c.Attnum]; !stays && c.Attnum != 0 {
 			d.columns = append(d.columns, columnChange{Kind: columnDropped, Column: c.Name})
 		}
 	}
-	return d
 }
 
 func (d *difference) column(was, is *change.Column, avro string) {
@@ -103,16 +87,13 @@ func (d *difference) column(was, is *change.Column, avro string) {
 	}
 }
 
-// published gives the columns that are in records, by number.
-func published(s *capture.TableState) map[int]*change.Column {
-	byName := map[string]*change.Column{}
-	for i := range s.Table.Columns {
-		byName[s.Table.Columns[i].Name] = &s.Table.Columns[i]
-	}
-	all := map[int]*change.Column{}
-	for _, c := range s.Columns {
-		if column := byName[c.Name]; column != nil {
-			all[c.Number] = column
+// numbered gives the columns of the source that are in records, by number. Those that a transform computes
+// have none.
+func numbered(t *change.Table) map[int16]*change.Column {
+	all := map[int16]*change.Column{}
+	for i := 0; t != nil && i < len(t.Columns); i++ {
+		if c := &t.Columns[i]; c.Attnum != 0 {
+			all[c.Attnum] = c
 		}
 	}
 	return all

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"reflect"
 
 	"github.com/sluicecdc/sluice/schemas"
-	"github.com/sluicecdc/sluice/schemas/registry"
 )
 
 // subject is a schema under the name that it has in the registry.
@@ -35,34 +33,6 @@ type subjectVerdict struct {
 	Verdict string          `json:"verdict"`
 	Reasons []string        `json:"reasons,omitempty"`
 	Schema  json.RawMessage `json:"schema"`
-}
-
-// judgeSubjects asks the registry whether it would take the schemas of after.
-func judgeSubjects(ctx context.Context, r *registry.Client, before map[string]string, after []subject) ([]subjectVerdict, error) {
-	var all []subjectVerdict
-	for _, s := range after {
-		v := subjectVerdict{Subject: s.name, Verdict: subjectSame, Schema: rawSchema(s.schema)}
-		old, had := before[s.name]
-		if !had || !sameJSON(old, s.schema) {
-			ok, reasons, err := r.Compatible(ctx, s.name, s.schema)
-			if err != nil {
-				return nil, err
-			}
-			v.Verdict, v.Reasons = fate(had, ok), reasons
-		}
-		all = append(all, v)
-	}
-	return all, nil
-}
-
-func fate(had, ok bool) string {
-	switch {
-	case !ok:
-		return subjectIncompatible
-	case had:
-		return subjectCompatible
-	}
-	return subjectNew
 }
 
 // sameJSON compares two texts of JSON without regard to white space and the order of properties.

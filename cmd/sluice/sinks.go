@@ -21,6 +21,7 @@ type destination interface {
 	sink.Sink
 	Check(ctx context.Context) []postgres.Finding
 	CheckShapes(ctx context.Context, shapes []*change.Table) []postgres.Finding
+	ColumnTypes(ctx context.Context, schema, name string) (map[string]string, error)
 	Teardown(ctx context.Context) error
 }
 

@@ -116,6 +116,7 @@ type tableStatus struct {
 	Version  int    `json:"version"`
 	SinceLSN string `json:"since_lsn"`
 	Captured bool   `json:"captured"`
+	Held     bool   `json:"held"`
 	Reason   string `json:"reason,omitempty"`
 	Fix      string `json:"fix,omitempty"`
 }

@@ -50,7 +50,10 @@ func (s *tableStatus) row(t io.Writer) {
 		return
 	}
 	state := "captured"
-	if !s.Captured {
+	switch {
+	case s.Held:
+		state = "held"
+	case !s.Captured:
 		state = "not captured"
 	}
 	fmt.Fprintf(t, "table %s\t%s\t\t\t%s\n", s.Table, state, s.Reason)

@@ -72,7 +72,32 @@ func Counts(l *Log) []Violation {
 			found = append(found, violation("counts", "%s follows one of %s: commit LSNs must rise", e, last))
 		}
 		last = e.Commit
-		found = append(found, e.compare(groups[e.ID])...)
+		whole := *e
+		found = append(found, whole.claim(l.Releases)...)
+		found = append(found, whole.compare(groups[e.ID])...)
+	}
+	return found
+}
+
+// claim adds what became of changes that waited.
+func (e *End) claim(releases map[[2]string]Release) []Violation {
+	var found []Violation
+	e.Collections = slices.Clone(e.Collections)
+	for i := range e.Collections {
+		c := &e.Collections[i]
+		if c.Held == 0 {
+			continue
+		}
+		r, ok := releases[[2]string{e.ID, c.Name}]
+		if !ok {
+			found = append(found, violation("counts", "%s says that %d changes of %s wait, and they were never released", e, c.Held, c.Name))
+		}
+		late := r.EventCount - c.Held // transforms may leave changes out
+		e.EventCount, c.EventCount = e.EventCount+late, c.EventCount+late
+		c.Partitions = maps.Clone(c.Partitions)
+		for p, n := range r.Partitions {
+			c.Partitions[p] += n
+		}
 	}
 	return found
 }

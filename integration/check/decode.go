@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -17,6 +18,7 @@ import (
 type decoder struct {
 	registry *sr.Client
 	codecs   map[int]*goavro.Codec
+	tables   map[int]uint32 // sluice.oid by schema
 }
 
 func newDecoder(registry string) (*decoder, error) {
@@ -24,7 +26,7 @@ func newDecoder(registry string) (*decoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a registry client: %w", err)
 	}
-	return &decoder{registry: client, codecs: map[int]*goavro.Codec{}}, nil
+	return &decoder{registry: client, codecs: map[int]*goavro.Codec{}, tables: map[int]uint32{}}, nil
 }
 
 // fields is a decoded Avro record.
@@ -62,7 +64,7 @@ func (d *decoder) decode(ctx context.Context, framed []byte) (fields, error) {
 	if len(framed) < 5 || framed[0] != 0 {
 		return nil, errors.New("the value does not begin with magic 0 and a schema id")
 	}
-	id := int(binary.BigEndian.Uint32(framed[1:]))
+	id := schemaID(framed)
 	codec := d.codecs[id]
 	if codec == nil {
 		schema, err := d.registry.SchemaByID(ctx, id)
@@ -73,6 +75,7 @@ func (d *decoder) decode(ctx context.Context, framed []byte) (fields, error) {
 			return nil, fmt.Errorf("schema %d: %w", id, err)
 		}
 		d.codecs[id] = codec
+		d.tables[id] = tableOf(schema.Schema)
 	}
 	native, rest, err := codec.NativeFromBinary(framed[5:])
 	if err != nil {
@@ -87,6 +90,18 @@ func (d *decoder) decode(ctx context.Context, framed []byte) (fields, error) {
 	}
 	return record, nil
 }
+
+// tableOf gives the number of the table that a schema is of, 0 where it does not say.
+func tableOf(schema string) uint32 {
+	var properties struct {
+		OID uint32 `json:"sluice.oid"`
+	}
+	_ = json.Unmarshal([]byte(schema), &properties) // goavro has read it
+	return properties.OID
+}
+
+// schemaID is the id in the framing.
+func schemaID(framed []byte) int { return int(binary.BigEndian.Uint32(framed[1:])) }
 
 // record decodes a record of a table's topic. A TRUNCATE has its envelope in a header, since readers
 // of other make cannot pass it.
@@ -111,6 +126,7 @@ func (d *decoder) record(ctx context.Context, r *kgo.Record) (Record, error) {
 	if err != nil {
 		return record, err
 	}
+	record.Table = d.tables[schemaID(framed)]
 	return record, record.fill(envelope)
 }
 
@@ -165,7 +181,7 @@ func (d *decoder) end(ctx context.Context, r *kgo.Record) (End, error) {
 
 func collection(item any) Collection {
 	f, _ := item.(map[string]any)
-	c := Collection{Name: fields(f).text("data_collection"), EventCount: fields(f).long("event_count"), Partitions: map[int32]int64{}}
+	c := Collection{Name: fields(f).text("data_collection"), EventCount: fields(f).long("event_count"), Held: fields(f).long("held"), Partitions: map[int32]int64{}}
 	list, _ := f["partitions"].([]any)
 	for _, item := range list {
 		p, _ := item.(map[string]any)

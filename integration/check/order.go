@@ -90,37 +90,3 @@ func Keys(l *Log) []Violation {
 	}
 	return found
 }
-
-// Chains finds records that do not continue what came before them for their key: a create of a row that
-// is there, an update or delete of one that is not. It shows lost and doubled records that keep
-// positions in order. It holds for topics that begin with the table's first row, by a snapshot or by the
-// table's creation, and for tables with a key. Snapshots that were cut short are left out, as readers do.
-func Chains(l *Log) []Violation {
-	var found []Violation
-	dropped := l.dropped()
-	var here place
-	alive := map[string]bool{}
-	for i := range l.Records {
-		r := &l.Records[i]
-		if r.place() != here {
-			here = r.place()
-			clear(alive)
-		}
-		if r.truncate() {
-			clear(alive)
-		}
-		if r.Key == nil || r.Tombstone || r.Op == byte(change.Message) || dropped[r.Group] {
-			continue
-		}
-		key := string(r.Key)
-		creates := r.Op == byte(change.Create) || r.Op == byte(change.Read)
-		switch {
-		case creates && alive[key]:
-			found = append(found, violation("chains", "%s creates a row that is there", r))
-		case !creates && !alive[key]:
-			found = append(found, violation("chains", "%s is of a row that is not there", r))
-		}
-		alive[key] = r.Op != byte(change.Delete)
-	}
-	return found
-}

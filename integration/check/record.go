@@ -20,6 +20,7 @@ type Record struct {
 
 	Op         byte   // a letter of the envelope
 	Collection string // schema.table, as the transaction topic calls it
+	Table      uint32 // the table's number at the source, 0 when the schema does not say
 	Position   change.Position
 	Snapshot   bool
 	Group      string // transaction.id
@@ -54,6 +55,14 @@ type Collection struct {
 	Name       string
 	EventCount int64
 	Partitions map[int32]int64 // records by partition, tombstones left out
+	Held       int64           // of EventCount, what waited when the END was written
+}
+
+// Release is what became of a group's changes of one table that waited.
+type Release struct {
+	Group, Table string
+	EventCount   int64           `json:"event_count"`
+	Partitions   map[int32]int64 // as an END has them
 }
 
 // Log is all that a source's topics hold.
@@ -61,6 +70,8 @@ type Log struct {
 	// Records are grouped by topic and partition, in offset order.
 	Records []Record
 	Ends    []End
+	// Releases are by group and table; one that a crash repeats is there once.
+	Releases map[[2]string]Release
 }
 
 // Violation is one contradiction.

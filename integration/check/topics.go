@@ -3,8 +3,10 @@ package check
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -47,6 +49,9 @@ func Read(ctx context.Context, p Place) (*Log, error) {
 }
 
 func (p Place) add(ctx context.Context, l *Log, d *decoder, r *kgo.Record) error {
+	if r.Topic == p.held() {
+		return l.release(r)
+	}
 	if r.Topic == p.Source+".transaction" {
 		e, err := d.end(ctx, r)
 		l.Ends = append(l.Ends, e)
@@ -55,6 +60,28 @@ func (p Place) add(ctx context.Context, l *Log, d *decoder, r *kgo.Record) error
 	record, err := d.record(ctx, r)
 	l.Records = append(l.Records, record)
 	return err
+}
+
+// held names the topic in which changes wait; its partition 1 says what became of them.
+func (p Place) held() string { return p.Source + ".sluice.held" }
+
+func (l *Log) release(r *kgo.Record) error {
+	var n Release
+	if r.Partition == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(r.Value, &n); err != nil {
+		return err
+	}
+	if l.Releases == nil {
+		l.Releases = map[[2]string]Release{}
+	}
+	key := [2]string{n.Group, n.Table}
+	if before, again := l.Releases[key]; again && n.Group != "" && !(before.EventCount == n.EventCount && maps.Equal(before.Partitions, n.Partitions)) {
+		return fmt.Errorf("group %s of %s is released a second time with other counts: %v, before %v", n.Group, n.Table, n, before)
+	}
+	l.Releases[key] = n
+	return nil
 }
 
 // ends gives the end offset of every partition of the source that holds records.
@@ -85,7 +112,7 @@ func (p Place) ends(ctx context.Context, client *kgo.Client) (map[string]map[int
 
 // mine tells topics of records from the source's own state.
 func (p Place) mine(topic string) bool {
-	return strings.HasPrefix(topic, p.Source+".") && !strings.HasPrefix(topic, p.Source+".sluice.")
+	return topic == p.held() || strings.HasPrefix(topic, p.Source+".") && !strings.HasPrefix(topic, p.Source+".sluice.")
 }
 
 func endOffset(ctx context.Context, client *kgo.Client, topic string, partition int32) (int64, error) {

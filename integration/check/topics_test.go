@@ -127,3 +127,30 @@ func TestCutSnapshot(t *testing.T) {
 		t.Errorf("blamed: %v", found)
 	}
 }
+
+// TestEras: a table with another key begins with rows that nobody has seen, another table of the name
+// with none.
+func TestEras(t *testing.T) {
+	for name, c := range map[string]struct {
+		table uint32
+		key   string
+		want  string
+	}{
+		"another key":   {1, "\x00\x00\x00\x00\x02a", "[]"},
+		"another table": {2, "\x00\x00\x00\x00\x01a", "[chains: s.public.t[0]@1 (op u at 0/28+1 of group 4:40) is of a row that is not there]"},
+		"the same":      {1, "\x00\x00\x00\x00\x01b", "[chains: s.public.t[0]@1 (op u at 0/28+1 of group 4:40) is of a row that is not there]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			record := func(offset int64, table uint32, key string, op byte, commit change.LSN) check.Record {
+				return check.Record{Topic: "s.public.t", Offset: offset, Table: table, Key: []byte(key), Op: op, Collection: "public.t",
+					Position: change.Position{Commit: commit, Ordinal: 1}, Group: fmt.Sprintf("4:%d", commit), TotalOrder: 1}
+			}
+			l := &check.Log{Records: []check.Record{
+				record(0, 1, "\x00\x00\x00\x00\x01a", 'c', 30), record(1, c.table, c.key, 'u', 40), record(2, c.table, c.key, 'u', 50),
+			}}
+			if found := fmt.Sprint(check.Chains(l)); found != c.want {
+				t.Errorf("found %s\nwant %s", found, c.want)
+			}
+		})
+	}
+}

@@ -1,6 +1,6 @@
-// Package harness runs real PostgreSQL servers and Kafka clusters for tests and benchmarks. Every
-// server listens on a free loopback port, works in a temporary folder of its own, and is gone when the
-// test ends or dies.
+// Package harness runs real PostgreSQL servers, Kafka clusters and schema registries for tests and
+// benchmarks. Every server listens on a free loopback port, works in a temporary folder of its own, and
+// is gone when the test ends or dies.
 //
 // Servers are found on the machine or in the cache (SLUICE_CACHE). A test that needs one which is not
 // there is skipped with one line; with SLUICE_REQUIRE_SERVERS=1 it is downloaded, and the test fails

@@ -23,7 +23,10 @@ func Install(ctx context.Context) (dir string, err error) {
 			return "", err
 		}
 	}
-	_, err = javaPath(ctx, cache)
+	if _, err := javaPath(ctx, cache); err != nil {
+		return "", err
+	}
+	_, err = apicurioFolder(ctx, cache)
 	return cache.Dir, err
 }
 

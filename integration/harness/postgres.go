@@ -50,6 +50,7 @@ var shared = struct {
 	sync.Mutex
 	postgres map[int]*localpg.Server
 	kafka    *Cluster
+	apicurio *ApicurioRegistry
 }{postgres: map[int]*localpg.Server{}}
 
 // SharedPostgres gives this test binary's server of the version, for tests that take a database of

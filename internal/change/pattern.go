@@ -39,3 +39,14 @@ func (p part) match(s string) bool {
 	}
 	return true
 }
+
+// Like gives the pattern in the language of SQL's LIKE, for schema and name.
+func (p Pattern) Like() (schema, name string) { return p.schema.like(), p.name.like() }
+
+func (p part) like() string {
+	escaped := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(p.text)
+	if !p.pattern {
+		return escaped
+	}
+	return strings.ReplaceAll(escaped, "*", "%")
+}

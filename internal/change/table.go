@@ -35,6 +35,9 @@ type Column struct {
 	// Missing is the text of the value that rows older than the column have without having been
 	// written (pg_attribute.attmissingval); nil for NULL.
 	Missing *string
+	// Untold is a position of the log: rows that were there before it may have values in the column that
+	// no record ever said, such as a default that is not known any more. 0 when there are none.
+	Untold LSN
 	// Field is the column's name in the records of its topic where that does not follow from Name: a
 	// column whose type has changed gets another field.
 	Field string

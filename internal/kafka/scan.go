@@ -113,3 +113,16 @@ func (c *Client) ReadAll(ctx context.Context, topic string, f func(partition int
 	}
 	return nil
 }
+
+// ReadFrom calls f for the records of a partition from an offset on, up to the end that stands at the
+// call. The record is valid until f returns. Records that were deleted meanwhile are an error.
+func (c *Client) ReadFrom(ctx context.Context, tp TopicPartition, from int64, f func(*Record) error) error {
+	first, end, err := c.Offsets(ctx, tp.Topic)
+	if err != nil {
+		return err
+	}
+	if int(tp.Partition) >= len(end) || first[tp.Partition] > from {
+		return fmt.Errorf("cannot read topic %s partition %d from offset %d: what stood there was deleted", tp.Topic, tp.Partition, from)
+	}
+	return c.scan(ctx, tp, from, end[tp.Partition], f)
+}

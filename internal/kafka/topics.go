@@ -17,6 +17,8 @@ type Topic struct {
 	// Outlives keeps records longer than those of other topics: for the transaction topic, whose END
 	// records must not vanish before the records that they announce.
 	Outlives bool
+	// Forever keeps records until somebody deletes them, whatever kafka.retention says.
+	Forever bool
 }
 
 // outliveBy is added to the retention of a topic that outlives the others. A record is deleted with
@@ -135,7 +137,7 @@ func policy(t Topic) string {
 
 func (c *Client) retentionMillis(t Topic) int64 {
 	keep := c.cfg.Retention
-	if keep == 0 {
+	if keep == 0 || t.Forever {
 		return -1
 	}
 	if t.Outlives {

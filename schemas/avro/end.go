@@ -22,6 +22,8 @@ type Collection struct {
 	Name       string // schema.table
 	EventCount int64
 	Partitions []PartitionCount
+	// Held are those of EventCount that are in no partition yet: they wait in the held topic.
+	Held int64
 }
 
 // PartitionCount counts a group's records in one partition, tombstones left out.
@@ -57,7 +59,7 @@ func appendCollection(dst []byte, c *Collection) []byte {
 			dst = appendLong(appendLong(dst, int64(p.Partition)), p.EventCount)
 		}
 	}
-	return append(dst, 0)
+	return appendLong(append(dst, 0), c.Held)
 }
 
 // DecodeEnd reads what AppendEnd wrote into e, reusing its slices.
@@ -94,6 +96,7 @@ func (r *reader) collection(c *Collection) {
 			c.Partitions = append(c.Partitions, PartitionCount{int32(r.long()), r.long()})
 		}
 	}
+	c.Held = r.long()
 }
 
 // present reads the branch of an optional field.

@@ -20,7 +20,7 @@ func drawEnd(t *rapid.T) *End {
 		Commit: change.LSN(rapid.Uint64().Draw(t, "commit")), Snapshot: rapid.Bool().Draw(t, "snapshot"),
 	}
 	for i := range rapid.IntRange(0, 4).Draw(t, "collections") {
-		c := Collection{Name: fmt.Sprintf("public.t%d", i), EventCount: rapid.Int64().Draw(t, "count")}
+		c := Collection{Name: fmt.Sprintf("public.t%d", i), EventCount: rapid.Int64().Draw(t, "count"), Held: rapid.Int64().Draw(t, "held")}
 		for range rapid.IntRange(0, 3).Draw(t, "partitions") {
 			c.Partitions = append(c.Partitions, PartitionCount{rapid.Int32().Draw(t, "partition"), rapid.Int64().Draw(t, "records")})
 		}

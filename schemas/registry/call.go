@@ -19,7 +19,7 @@ type operation struct {
 // What a refusal means for the data.
 const (
 	lossNone    = ""
-	lossPublish = "No record with this schema was written, and the source keeps the changes until it is settled: nothing is lost, but its log grows"
+	lossPublish = "No record with this schema was written, and nothing is lost"
 	lossApply   = "Records with this schema cannot be read: they stay in Kafka and are not applied"
 )
 
@@ -66,5 +66,5 @@ func (c *Client) attempt(ctx context.Context, try func(context.Context) error) e
 // gaveUp says that the caller's patience ended before the registry's outage.
 func (c *Client) gaveUp(ctx context.Context, op operation, err error) error {
 	target := (&Error{Subject: op.subject, ID: op.id}).target()
-	return fmt.Errorf("%s%s at %s: %s: %w. Start it, or correct schemas.registry", op.verb, target, c.url, clip(cause(err)), ctx.Err())
+	return fmt.Errorf("%s%s at %s: %s: %w. Start it, or correct schemas.registry", op.verb, target, c.url, reason(err), ctx.Err())
 }

@@ -1,7 +1,7 @@
 // Package registry is a client of the Confluent Schema Registry API, whoever serves it. Schema texts
 // and subjects go in, ids come out, and the other way round for readers. An id never changes its
-// meaning, so what was answered once is never asked again; an outage is waited for, and an answer
-// that no retry can change is an error that says what to do.
+// meaning, so what was answered once is never asked again; an outage is waited for, an answer that
+// cannot be read being one, and an answer that no retry can change is an error that says what to do.
 package registry
 
 import (
@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 
 	"github.com/twmb/franz-go/pkg/sr"
 
@@ -24,14 +23,8 @@ type Client struct {
 	http   *http.Client
 	outage *outage
 	retry  retry.Backoff // as a call begins with
-
-	mu    sync.Mutex
-	texts map[int]string    // schema text by id
-	ids   map[subjectID]int // id by subject and text
+	known  *known
 }
-
-// subjectID is a schema as it was registered.
-type subjectID struct{ subject, schema string }
 
 // New gives a client; it does not connect. Errors are those of cfg and of the files that it names.
 func New(cfg Config, log *slog.Logger) (*Client, error) {
@@ -51,7 +44,7 @@ func New(cfg Config, log *slog.Logger) (*Client, error) {
 		url: cfg.URL(), api: api, http: hc,
 		outage: &outage{log: log.With("registry", cfg.URL())},
 		retry:  defaultBackoff,
-		texts:  map[int]string{}, ids: map[subjectID]int{},
+		known:  newKnown(),
 	}, nil
 }
 
@@ -71,31 +64,32 @@ func (c *Client) Ping(ctx context.Context) error {
 }
 
 // Register gives the id of the schema under the subject, registering it when it is new. Errors that
-// stay are *Error: ErrIncompatible, ErrInvalid, ErrDenied, ErrAnswer.
+// stay are *Error: ErrIncompatible, ErrInvalid, ErrDenied, ErrForgotten, ErrAnswer.
 func (c *Client) Register(ctx context.Context, subject, schema string) (int, error) {
 	key := subjectID{subject, schema}
-	if id, ok := c.knownID(key); ok {
+	if id, ok := c.known.id(key); ok {
 		return id, nil
 	}
 	var id int
 	op := operation{verb: "cannot register the schema", subject: subject, loss: lossPublish}
 	err := c.call(ctx, op, func(ctx context.Context) (err error) {
 		id, err = c.api.RegisterSchema(ctx, subject, sr.Schema{Schema: schema}, -1, -1)
-		return firstOf(err, checkID(id))
+		if err = firstOf(err, checkID(id)); err != nil {
+			return err
+		}
+		return c.known.checkFresh(id, schema)
 	})
 	if err != nil {
 		return 0, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ids[key] = id
+	c.known.registered(key, id)
 	return id, nil
 }
 
 // Schema gives the text of a schema id. Errors that stay are *Error: ErrNotFound, ErrDenied,
 // ErrAnswer.
 func (c *Client) Schema(ctx context.Context, id int) (string, error) {
-	if text, ok := c.knownText(id); ok {
+	if text, ok := c.known.text(id); ok {
 		return text, nil
 	}
 	var s sr.Schema
@@ -107,20 +101,18 @@ func (c *Client) Schema(ctx context.Context, id int) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.texts[id] = s.Schema
+	c.known.read(id, s.Schema)
 	return s.Schema, nil
 }
 
-// Latest gives the id and text of a subject's newest version, ErrNotFound when it has none. It asks
-// each time.
+// Latest gives the id and text of a subject's newest version, ErrNotFound when it has none, ErrForgotten
+// when it had one that we registered. It asks each time.
 func (c *Client) Latest(ctx context.Context, subject string) (id int, schema string, err error) {
 	var s sr.SubjectSchema
 	op := operation{verb: "cannot read the newest schema", subject: subject, loss: lossNone}
 	err = c.call(ctx, op, func(ctx context.Context) (err error) {
 		s, err = c.api.SchemaByVersion(ctx, subject, -1)
-		return firstOf(err, checkSchema(s.Schema), checkID(s.ID))
+		return firstOf(c.known.checkKept(subject, err), checkSchema(s.Schema), checkID(s.ID))
 	})
 	if err != nil {
 		return 0, "", err
@@ -159,23 +151,12 @@ const (
 	allVersions   = -2
 )
 
-func (c *Client) knownID(key subjectID) (int, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	id, ok := c.ids[key]
-	return id, ok
-}
-
-func (c *Client) knownText(id int) (string, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	text, ok := c.texts[id]
-	return text, ok
-}
-
 // checkID refuses what the 4 bytes of the wire format cannot hold, and a missing id.
 func checkID(id int) error {
-	if id < 1 || id > 1<<31-1 {
+	switch {
+	case id < 1:
+		return fmt.Errorf("%w: schema id %d, want 1 to 2147483647", errUnread, id)
+	case id > 1<<31-1:
 		return fmt.Errorf("%w: schema id %d, want 1 to 2147483647", ErrAnswer, id)
 	}
 	return nil
@@ -188,7 +169,7 @@ func checkSchema(s sr.Schema) error {
 	case len(s.References) > 0:
 		return fmt.Errorf("%w: the schema refers to %d other subjects, which is not read", ErrAnswer, len(s.References))
 	case s.Schema == "":
-		return fmt.Errorf("%w: no schema text", ErrAnswer)
+		return fmt.Errorf("%w: no schema text", errUnread)
 	}
 	return nil
 }

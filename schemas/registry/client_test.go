@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,11 +24,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
+	"github.com/sluicecdc/sluice/integration/harness"
 	"github.com/sluicecdc/sluice/internal/retry"
 	"github.com/sluicecdc/sluice/schemas/registry/embedded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// Apicurio ends with the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/sluicecdc/sluice/internal/process.(*Process).hold"))
+}
 
 var quiet = slog.New(slog.DiscardHandler)
 
@@ -72,10 +78,22 @@ const (
 	vBad = `{"type":"record","name":"V","fields":[{"name":"id","type":"string"}]}`
 )
 
-func TestAgainstEmbedded(t *testing.T) {
+func TestAgainstRegistries(t *testing.T) {
+	t.Run("embedded", func(t *testing.T) { testAgainst(t, openEmbedded(t), true) })
+	t.Run("Apicurio", func(t *testing.T) {
+		target, err := url.Parse(harness.SharedApicurio(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(http.DefaultTransport.(*http.Transport).CloseIdleConnections)
+		testAgainst(t, httputil.NewSingleHostReverseProxy(target), false)
+	})
+}
+
+// testAgainst asks a registry everything; reasons tells whether it says why a schema is incompatible.
+func testAgainst(t *testing.T, reg http.Handler, reasons bool) {
 	ctx := context.Background()
 	var requests atomic.Int64
-	reg := openEmbedded(t)
 	c := client(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
 		reg.ServeHTTP(w, r)
@@ -93,6 +111,10 @@ func TestAgainstEmbedded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Apicurio takes everything until it is told otherwise.
+	level := httptest.NewRequest(http.MethodPut, "/config/crm.public.t-value", strings.NewReader(`{"compatibility":"BACKWARD"}`))
+	level.Header.Set("Content-Type", "application/json")
+	reg.ServeHTTP(httptest.NewRecorder(), level)
 	before := requests.Load()
 	for range 3 {
 		if again, err := c.Register(ctx, "crm.public.t-value", v1); again != id || err != nil {
@@ -117,7 +139,16 @@ func TestAgainstEmbedded(t *testing.T) {
 	if ok, why, err := c.Compatible(ctx, "crm.public.t-value", v2); !ok || err != nil {
 		t.Errorf("an optional column: %v %v %v", ok, why, err)
 	}
-	if ok, why, err := c.Compatible(ctx, "crm.public.t-value", vBad); ok || len(why) == 0 || err != nil {
+	if got, err := c.Versions(ctx, "crm.public.t-value"); fmt.Sprint(got) != "[1]" || err != nil {
+		t.Errorf("versions: %v, %v", got, err)
+	}
+	if _, err := c.Register(ctx, "crm.public.t-value", vBad); !errors.Is(err, ErrIncompatible) {
+		t.Errorf("another type of key is registered: %v", err)
+	}
+	if _, err := c.Schema(ctx, 2000000); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a schema that nobody has: %v", err)
+	}
+	if ok, why, err := c.Compatible(ctx, "crm.public.t-value", vBad); ok || (len(why) > 0) != reasons || err != nil {
 		t.Errorf("another type of key: %v %v %v", ok, why, err)
 	}
 }
@@ -133,16 +164,9 @@ func TestRefusals(t *testing.T) {
 		"no right":       {403, ``, ErrDenied, []string{"HTTP 403"}},
 		"incompatible":   {409, `{"error_code":409,"message":"field id"}`, ErrIncompatible, []string{"field id", "/config/crm.t-value", "nothing is lost"}},
 		"invalid":        {422, `{"error_code":42201,"message":"bad name"}`, ErrInvalid, []string{"bad name"}},
-		"redirect":       {302, ``, ErrAnswer, []string{"schemas.registry"}},
-		"no such page":   {404, `<html>nginx`, ErrAnswer, []string{"<html>nginx", "schemas.registry"}},
+		"another API":    {404, `{"status":404}`, ErrAnswer, []string{`HTTP 404, {"status":404}`, "schemas.registry"}},
 		"no subject":     {404, `{"error_code":40401,"message":"none"}`, ErrNotFound, nil},
-		"not JSON":       {200, `<html>`, ErrAnswer, nil},
-		"empty":          {200, ``, ErrAnswer, nil},
-		"another JSON":   {200, `[1,2]`, ErrAnswer, nil},
-		"no id":          {200, `{"ok":true}`, ErrAnswer, []string{"schema id 0"}},
-		"negative id":    {200, `{"id":-4}`, ErrAnswer, nil},
-		"id too large":   {200, `{"id":2147483648}`, ErrAnswer, nil},
-		"id of text":     {200, `{"id":"7"}`, ErrAnswer, nil},
+		"id too large":   {200, `{"id":2147483648}`, ErrAnswer, []string{"(schema id 2147483648, want"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reg := client(t, answering(c.status, c.body), quiet)
@@ -160,16 +184,11 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestBadSchemas(t *testing.T) {
+func TestSchemasOfOtherKinds(t *testing.T) {
 	for name, body := range map[string]string{
-		"no text":     `{}`,
-		"other type":  `{"schema":"{}","schemaType":"PROTOBUF"}`,
-		"new type":    `{"schema":"{}","schemaType":"XML"}`,
-		"references":  `{"schema":"{}","references":[{"name":"a","subject":"b","version":1}]}`,
-		"wrong type":  `{"schema":{}}`,
-		"binary":      "\x00\x01\xff\xfe",
-		"deep nest":   strings.Repeat("[", 200000),
-		"schema null": `{"schema":null}`,
+		"other type": `{"schema":"{}","schemaType":"PROTOBUF"}`,
+		"new type":   `{"schema":"{}","schemaType":"XML"}`,
+		"references": `{"schema":"{}","references":[{"name":"a","subject":"b","version":1}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := client(t, answering(200, body), quiet)
@@ -193,11 +212,89 @@ func (endless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func TestHugeAnswer(t *testing.T) {
-	c := client(t, endless{}, quiet)
-	_, err := c.Schema(context.Background(), 7)
-	if !errors.Is(err, ErrAnswer) || !strings.Contains(err.Error(), "longer than 16777216 bytes") {
-		t.Errorf("%v", err)
+// noHTTP answers with bytes that mean nothing.
+func noHTTP(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, strings.Repeat("\xff\x00garbage", 1000))
+}
+
+// An answer that cannot be read stands before a registry that is away: it is named, and waited out.
+func TestUnreadableAnswersAreWaitedFor(t *testing.T) {
+	register := func(c *Client) error { _, err := c.Register(context.Background(), "crm.t-value", v1); return err }
+	read := func(c *Client) error { _, err := c.Schema(context.Background(), 1); return err }
+	for name, c := range map[string]struct {
+		ask  func(*Client) error
+		bad  http.Handler
+		says string
+	}{
+		"redirect":      {register, answering(302, ``), "HTTP 302"},
+		"page":          {register, answering(404, `<html>nginx`), "HTTP 404, <html>nginx"},
+		"error":         {register, answering(500, `{"error_code":50001,"message":"store"}`), "HTTP 500, store"},
+		"not JSON":      {register, answering(200, `<html>`), "the answer cannot be read: "},
+		"empty":         {register, answering(200, ``), "unexpected end of JSON"},
+		"another JSON":  {register, answering(200, `[1,2]`), "the answer cannot be read: "},
+		"no id":         {register, answering(200, `{"ok":true}`), "the answer cannot be read: schema id 0"},
+		"negative id":   {register, answering(200, `{"id":-4}`), "schema id -4"},
+		"id of text":    {register, answering(200, `{"id":"7"}`), "the answer cannot be read: "},
+		"no text":       {read, answering(200, `{}`), "the answer cannot be read: no schema text"},
+		"text of JSON":  {read, answering(200, `{"schema":{}}`), "the answer cannot be read: "},
+		"binary":        {read, answering(200, "\x00\x01\xff\xfe"), "the answer cannot be read: "},
+		"deep nest":     {read, answering(200, strings.Repeat("[", 200000)), "the answer cannot be read: "},
+		"no text: null": {read, answering(200, `{"schema":null}`), "no schema text"},
+		"endless":       {read, endless{}, "longer than 16777216 bytes"},
+		"no HTTP":       {read, http.HandlerFunc(noHTTP), "malformed HTTP"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reg, log := openEmbedded(t), &lines{}
+			if _, err := client(t, reg, quiet).Register(context.Background(), "crm.t-value", v1); err != nil {
+				t.Fatal(err)
+			}
+			var asked atomic.Int64
+			err := c.ask(client(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if asked.Add(1) < 3 {
+					c.bad.ServeHTTP(w, r)
+					return
+				}
+				reg.ServeHTTP(w, r)
+			}), slog.New(slog.NewTextHandler(log, nil))))
+			if err != nil {
+				t.Error(err)
+			}
+			if text := log.String(); !strings.Contains(text, c.says) || strings.Count(text, "\n") != 2 {
+				t.Errorf("the log does not say %q once:\n%s", c.says, text)
+			}
+		})
+	}
+}
+
+// A registry that comes back empty gives ids that stand in records to other schemas.
+func TestForgottenSchemas(t *testing.T) {
+	full, empty := openEmbedded(t), openEmbedded(t)
+	var now atomic.Pointer[embedded.Registry]
+	now.Store(full)
+	c := client(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { now.Load().ServeHTTP(w, r) }), quiet)
+	ctx := context.Background()
+	if _, err := c.Register(ctx, "crm.t-value", v1); err != nil {
+		t.Fatal(err)
+	}
+	now.Store(empty)
+	if _, _, err := c.Latest(ctx, "crm.t-value"); !errors.Is(err, ErrForgotten) || !strings.Contains(err.Error(), "restore it from its backup") {
+		t.Errorf("the newest schema of a subject that we registered: %v", err)
+	}
+	if _, _, err := c.Latest(ctx, "crm.u-value"); !errors.Is(err, ErrNotFound) || errors.Is(err, ErrForgotten) {
+		t.Errorf("the newest schema of another subject: %v", err)
+	}
+	const other = `{"type":"record","name":"V","namespace":"crm.u","fields":[]}`
+	if _, err := c.Register(ctx, "crm.u-value", other); !errors.Is(err, ErrForgotten) || !strings.Contains(err.Error(), "id 1, which it gave to a schema of subject crm.t-value before") {
+		t.Errorf("an id that was given before: %v", err)
+	}
+	now.Store(full)
+	if _, err := c.Register(ctx, "crm.u-value", other); err != nil {
+		t.Errorf("the registry is restored: %v", err)
 	}
 }
 

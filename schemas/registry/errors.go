@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -17,8 +18,13 @@ var (
 	ErrIncompatible = errors.New("the schema is incompatible with an earlier version")
 	ErrInvalid      = errors.New("the registry does not take the schema or the subject")
 	ErrNotFound     = errors.New("the registry does not have it")
+	ErrForgotten    = errors.New("the registry has lost schemas that it held before")
 	ErrAnswer       = errors.New("the answer is not one of a schema registry")
 )
+
+// errUnread is an answer that is no answer: a page of a proxy or half a body stands before a registry
+// that is away, so it is waited for like one.
+var errUnread = errors.New("the answer cannot be read")
 
 // Error is an answer that no retry changes.
 type Error struct {
@@ -72,6 +78,8 @@ func (e *Error) advice() string {
 		return "Look at the registry's reason: its rules for subjects or its mode (GET /mode) may be stricter than Avro's"
 	case errors.Is(e.Kind, ErrNotFound):
 		return "Point schemas.registry to the registry that the records were written with, or restore it from its backup"
+	case errors.Is(e.Kind, ErrForgotten):
+		return "It was emptied or exchanged, and would give ids that stand in records to other schemas: restore it from its backup (docs/runbook.md, SluiceRegistryDown)"
 	case errors.Is(e.Kind, ErrAnswer):
 		return "Check schemas.registry: it must be the address of the registry's API, with its path where it has one"
 	}
@@ -82,10 +90,14 @@ func (e *Error) advice() string {
 func kindOf(err error) error {
 	var answer *sr.ResponseError
 	switch {
+	case errors.Is(err, ErrForgotten):
+		return ErrForgotten
 	case errors.As(err, &answer):
 		return kindOfStatus(answer)
-	case errors.Is(err, ErrAnswer), errors.Is(err, errTooLarge), isJSON(err):
-		return ErrAnswer
+	case isUnread(err):
+		return nil
+	case errors.Is(err, ErrAnswer), strings.Contains(err.Error(), "unable to decode ok response body"):
+		return ErrAnswer // the latter is sr's: an unknown schemaType comes as an error without a type
 	}
 	return nil
 }
@@ -102,16 +114,17 @@ func kindOfStatus(a *sr.ResponseError) error {
 		return ErrNotFound
 	case s == http.StatusRequestTimeout, s == http.StatusTooManyRequests, s >= 500:
 		return nil
+	case !json.Valid(a.Raw):
+		return nil // a proxy's page: the API refuses in JSON
 	}
 	return ErrAnswer
 }
 
-// isJSON tells a body that is not what was asked for from a connection that broke. The last resort is
-// sr's own wording: an unknown schemaType comes as an error without a type.
-func isJSON(err error) bool {
+// isUnread tells an answer that is not what was asked for, whatever it is.
+func isUnread(err error) bool {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
-	return errors.As(err, &syntax) || errors.As(err, &kind) || strings.Contains(err.Error(), "unable to decode ok response body")
+	return errors.Is(err, errUnread) || errors.Is(err, errTooLarge) || errors.As(err, &syntax) || errors.As(err, &kind)
 }
 
 // isForeign tells that the registry does not know the question.
@@ -128,11 +141,24 @@ func (c *Client) describe(op operation, kind, cause error) *Error {
 	var answer *sr.ResponseError
 	if errors.As(cause, &answer) {
 		e.Status, e.Code = answer.StatusCode, answer.ErrorCode
-		e.Reason = fmt.Sprintf("HTTP %d, %s", answer.StatusCode, clip(answer.Error()))
-	} else {
-		e.Reason = clip(strings.TrimPrefix(cause.Error(), kind.Error()+": "))
 	}
+	e.Reason = strings.TrimPrefix(reason(cause), kind.Error()+": ")
 	return e
+}
+
+// reason gives the answer's or the network's own words: what stands around them repeats the URL.
+func reason(err error) string {
+	var answer *sr.ResponseError
+	var network *url.Error
+	switch {
+	case errors.As(err, &answer):
+		return fmt.Sprintf("HTTP %d, %s", answer.StatusCode, clip(answer.Error()))
+	case errors.As(err, &network):
+		return clip(network.Err.Error())
+	case isUnread(err) && !errors.Is(err, errUnread):
+		return clip(fmt.Sprintf("%v: %v", errUnread, err))
+	}
+	return clip(err.Error())
 }
 
 // clip bounds what a stranger's answer may put into our log, and keeps it on one line.

@@ -1,9 +1,7 @@
 package registry
 
 import (
-	"errors"
 	"log/slog"
-	"net/url"
 	"sync"
 	"time"
 )
@@ -28,7 +26,7 @@ func (o *outage) begin(err error) {
 	}
 	o.since = time.Now()
 	o.metrics.reachable(false)
-	o.log.Warn("schema registry does not answer: trying until it does; new tables and schema changes wait", "error", clip(cause(err)))
+	o.log.Warn("schema registry does not answer as it should: trying until it does; new tables and schema changes wait, nothing is lost", "error", reason(err))
 }
 
 // end notes an answer.
@@ -41,13 +39,4 @@ func (o *outage) end() {
 	}
 	o.log.Info("schema registry answers again", "outage", time.Since(o.since).Round(time.Millisecond))
 	o.since = time.Time{}
-}
-
-// cause gives the network's own words: what stands around them repeats the URL.
-func cause(err error) string {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err.Error()
-	}
-	return err.Error()
 }

@@ -21,6 +21,9 @@ func (c *consumer) refuseAdded(ctx context.Context, k tailer, from sink.Checkpoi
 		return nil
 	}
 	for _, t := range c.tables {
+		if len(t.cursors) == 0 {
+			continue
+		}
 		topic := t.cursors[0].Topic
 		if _, known := from.Offsets[topic]; known {
 			continue
@@ -50,7 +53,7 @@ func (c *consumer) refuseOlder(ctx context.Context, cur *cursor, from sink.Check
 		return nil // what its delete stood for was removed from the topic long ago
 	}
 	var scratch buffer
-	if err := c.codec.change(ctx, cur.Topic, cur.pending, &scratch, &c.rec); err != nil {
+	if err := c.codec.change(ctx, cur.pending, &scratch, &c.rec); err != nil {
 		return cur.badRecord(cur.pending, err)
 	}
 	if commit := c.rec.Position.Commit; commit <= from.Commit {

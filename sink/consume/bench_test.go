@@ -45,8 +45,6 @@ func (p pairOf) Schema(_ context.Context, id int) (string, error) {
 	return p.Value, nil
 }
 
-func (p pairOf) Latest(context.Context, string) (int, string, error) { return 1, p.Key, nil }
-
 // BenchmarkConsume measures a change of two columns from the fetched record to the batch, in
 // transactions of 1, 100 and 100,000 changes over three partitions.
 func BenchmarkConsume(b *testing.B) {

@@ -2,13 +2,11 @@ package consume
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas/avro"
-	"github.com/sluicecdc/sluice/schemas/registry"
 )
 
 // Headers of the contract (docs/records.md).
@@ -21,8 +19,8 @@ const (
 
 // codec turns records into changes and ENDs.
 type codec interface {
-	// change decodes r, a record of topic, into out; bytes and rows are in the buffer.
-	change(ctx context.Context, topic string, r *kafka.Record, into *buffer, out *avro.Record) error
+	// change decodes r, a record of a table, into out; bytes and rows are in the buffer.
+	change(ctx context.Context, r *kafka.Record, into *buffer, out *avro.Record) error
 	// end decodes a record of the transaction topic, reusing the slices of out.
 	end(r *kafka.Record, out *avro.End) error
 }
@@ -30,10 +28,10 @@ type codec interface {
 // schemaSource gives schemas (registry.Client).
 type schemaSource interface {
 	Schema(ctx context.Context, id int) (string, error)
-	Latest(ctx context.Context, subject string) (id int, schema string, err error)
 }
 
-// schemaPair identifies a compiled decoder; key is 0 for a record without key.
+// schemaPair identifies a compiled decoder; key is 0 for a record without key. That of a TRUNCATE has
+// none in a table with one: the decoder knows the key by the rows.
 type schemaPair struct{ key, value int }
 
 // avroCodec keeps a decoder for each pair of writer schemas, for good: ids never change and a table has
@@ -43,11 +41,10 @@ type avroCodec struct {
 	decoders map[schemaPair]*avro.Decoder
 	last     schemaPair // of most records, so that a run of one table needs no look-up
 	decoder  *avro.Decoder
-	keyIDs   map[string]int // by topic, for records of a TRUNCATE, which have no key
 }
 
 func newCodec(s schemaSource) *avroCodec {
-	return &avroCodec{schemas: s, decoders: map[schemaPair]*avro.Decoder{}, keyIDs: map[string]int{}}
+	return &avroCodec{schemas: s, decoders: map[schemaPair]*avro.Decoder{}}
 }
 
 func (a *avroCodec) end(r *kafka.Record, out *avro.End) error {
@@ -58,7 +55,7 @@ func (a *avroCodec) end(r *kafka.Record, out *avro.End) error {
 	return avro.DecodeEnd(body, out)
 }
 
-func (a *avroCodec) change(ctx context.Context, topic string, r *kafka.Record, into *buffer, out *avro.Record) error {
+func (a *avroCodec) change(ctx context.Context, r *kafka.Record, into *buffer, out *avro.Record) error {
 	ids, body, err := split(r)
 	if err != nil {
 		return err
@@ -71,10 +68,6 @@ func (a *avroCodec) change(ctx context.Context, topic string, r *kafka.Record, i
 		return err
 	}
 	out.Change.Table = d.Table()
-	if out.Change.Op == change.Truncate && r.Key == nil {
-		out.Change.Table, err = a.truncated(ctx, topic, ids)
-		return err
-	}
 	return decodeOtherKey(d, r, into, &out.Change)
 }
 
@@ -93,25 +86,6 @@ func split(r *kafka.Record) (ids schemaPair, body []byte, err error) {
 		}
 	}
 	return ids, body, nil
-}
-
-// truncated gives the table of a TRUNCATE with its key, which the record does not name: a destination
-// that meets the table for the first time must see what it will see later.
-func (a *avroCodec) truncated(ctx context.Context, topic string, ids schemaPair) (*change.Table, error) {
-	id, known := a.keyIDs[topic]
-	if !known {
-		var err error
-		id, _, err = a.schemas.Latest(ctx, topic+"-key")
-		if err != nil && !errors.Is(err, registry.ErrNotFound) {
-			return nil, fmt.Errorf("cannot get the schema of the key: %w", err)
-		}
-		a.keyIDs[topic] = id
-	}
-	d, err := a.find(ctx, schemaPair{id, ids.value})
-	if err != nil {
-		return nil, err
-	}
-	return d.Table(), nil
 }
 
 func (a *avroCodec) find(ctx context.Context, p schemaPair) (*avro.Decoder, error) {

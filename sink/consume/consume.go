@@ -51,10 +51,11 @@ type Deps struct {
 	Dropped interface{ Inc() }
 }
 
-// Open waits until the topics of all tables exist and starts reading behind the checkpoint.
+// Open waits until the transaction topic exists and starts reading behind the checkpoint. The topic of a
+// table may be absent, as the table may: it is read when an END names it.
 func Open(ctx context.Context, cfg Config, deps Deps, from sink.Checkpoint) (sink.Consumer, error) {
 	cfg.setDefaults()
-	topics, err := waitForTopics(ctx, deps.Kafka, cfg.topics(), deps.Log)
+	topics, err := findTopics(ctx, deps.Kafka, cfg.topics(), deps.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +67,7 @@ func Open(ctx context.Context, cfg Config, deps Deps, from sink.Checkpoint) (sin
 	feed := func(tp kafka.TopicPartition) Feed { return reader.Feed(tp) }
 	c := newConsumer(cfg, parts{
 		feed: feed, offsets: offsets, codec: newCodec(deps.Registry), close: reader.Close, log: deps.Log, dropped: deps.Dropped,
+		held: func(ctx context.Context) (Feed, func() error, error) { return openNotices(ctx, cfg.Source, deps.Kafka) },
 	}, from)
 	if err := c.refuseAdded(ctx, deps.Kafka, from); err != nil {
 		return nil, errors.Join(err, c.Close())

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -26,6 +27,7 @@ type parts struct {
 	offsets map[kafka.TopicPartition]int64
 	codec   codec
 	close   func() error
+	held    func(ctx context.Context) (Feed, func() error, error) // notices of the held topic, from their first
 	log     *slog.Logger
 	dropped interface{ Inc() }
 }
@@ -35,6 +37,7 @@ type consumer struct {
 	cfg    Config
 	codec  codec
 	close  func() error
+	held   func(ctx context.Context) (Feed, func() error, error)
 	log    *slog.Logger
 	ends   partition
 	skip   change.LSN // ENDs up to here are in the destination; 0 when the offset says it
@@ -54,7 +57,7 @@ type consumer struct {
 
 func newConsumer(cfg Config, p parts, from sink.Checkpoint) *consumer {
 	c := &consumer{
-		cfg: cfg, codec: p.codec, close: p.close, log: p.log, tables: map[string]*tableState{},
+		cfg: cfg, codec: p.codec, close: p.close, held: p.held, log: p.log, tables: map[string]*tableState{},
 		now: &buffer{}, other: &buffer{}, at: from,
 		group: group{log: p.log, drop: p.dropped},
 	}
@@ -111,7 +114,15 @@ func (c *consumer) Next(ctx, due context.Context) (*sink.Batch, error) {
 }
 
 // Close implements sink.Consumer.
-func (c *consumer) Close() error { return c.close() }
+func (c *consumer) Close() error {
+	errs := []error{c.close()}
+	for _, t := range c.tables {
+		if t.notices != nil {
+			errs = append(errs, t.notices.close())
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // swap turns to the other buffer and takes along what is read of a group that was not given: changes
 // behind the last whole group, and the heads of the cursors.

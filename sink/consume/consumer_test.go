@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -29,6 +30,9 @@ func drawLog(t *rapid.T) *writer {
 		for range rapid.SampledFrom([]int{0, 1, 1, 2, 5, 40}).Draw(t, "changes") {
 			drawChange(t, w)
 		}
+		if rapid.IntRange(0, 3).Draw(t, "held") == 0 {
+			drawHeld(t, w)
+		}
 		if w.snapshot && rapid.Bool().Draw(t, "cut short") {
 			w.cutShort()
 			continue
@@ -39,6 +43,18 @@ func drawLog(t *rapid.T) *writer {
 	w.row('c', "a", 0, "last")
 	w.end()
 	return w
+}
+
+// drawHeld has tables of the group wait: whole, or from a partition on where no TRUNCATE is in all of them.
+func drawHeld(t *rapid.T, w *writer) {
+	truncated := slices.ContainsFunc(w.want[w.wanted():], func(c string) bool { return strings.Contains(c, " t ") })
+	for _, table := range slices.Sorted(maps.Keys(w.counts)) {
+		from := 0
+		if !truncated {
+			from = rapid.IntRange(0, w.partitions[table]).Draw(t, "held from partition")
+		}
+		w.hold(table, from)
+	}
 }
 
 func drawChange(t *rapid.T, w *writer) {
@@ -356,5 +372,28 @@ func TestTableAddedLaterIsRefused(t *testing.T) {
 	}
 	if b := one(t, c); len(b.Changes) != 1 {
 		t.Errorf("%+v", b)
+	}
+}
+
+// While a table's changes wait, what is before them is given, and then the reason.
+func TestHeldTableHoldsTheSink(t *testing.T) {
+	w := newWriter(newFakeLog(), map[string]int{"a": 1}, "a")
+	w.begin(false)
+	w.row('c', "a", 0, "before")
+	w.end()
+	w.begin(false)
+	w.row('c', "a", 0, "waits")
+	w.hold("a", 0)
+	w.end()
+	w.log.records[noticesOf] = w.log.records[noticesOf][:2]
+	r := newRig(w)
+	r.limits.Alone = 1020
+	c := r.start(sink.Checkpoint{})
+	if b := one(t, c); len(b.Changes) != 1 || b.Checkpoint.Commit != 1010 {
+		t.Fatalf("%+v", b)
+	}
+	var held *sink.HeldError
+	if _, err := c.Next(t.Context(), nil); !errors.As(err, &held) || held.Why != sink.HoldCapture || held.At != 1020 || !strings.Contains(held.Reason, "a reason") {
+		t.Errorf("%v", err)
 	}
 }

@@ -27,6 +27,8 @@ type tableState struct {
 	name    string // schema.table, as ENDs name it
 	cursors []*cursor
 	taken   int64 // changes of the open group; a TRUNCATE counts once
+	late    int64 // changes that the open group's END called held and that are in the topic now
+	notices *notices
 }
 
 // load decodes the next record of the open group into head; false when it is not at hand.
@@ -40,7 +42,7 @@ func (c *cursor) load(ctx context.Context, g *group, k codec, into *buffer, rec 
 			c.consume()
 			continue
 		}
-		if err := k.change(ctx, c.Topic, r, into, rec); err != nil {
+		if err := k.change(ctx, r, into, rec); err != nil {
 			return false, c.badRecord(r, err)
 		}
 		fits, err := c.judge(g, r, rec)

@@ -100,7 +100,7 @@ type fakeRecord struct {
 
 type fakeCodec struct{ tables map[string]*change.Table }
 
-func (k fakeCodec) change(_ context.Context, _ string, r *kafka.Record, into *buffer, out *avro.Record) error {
+func (k fakeCodec) change(_ context.Context, r *kafka.Record, into *buffer, out *avro.Record) error {
 	value := r.Value
 	if value == nil {
 		value = header(r, headerValue)
@@ -144,6 +144,7 @@ type writer struct {
 	ordinal    int64
 	snapshot   bool
 	counts     map[string]*avro.Collection
+	held       map[string]int // by collection: the partitions of the open group from which on its records wait
 }
 
 func newWriter(log *fakeLog, partitions map[string]int, mine ...string) *writer {
@@ -220,10 +221,41 @@ func (w *writer) end() {
 		e.Status = "HEARTBEAT"
 	}
 	for _, c := range w.counts {
+		if from, held := w.held[c.Name]; held {
+			w.release(c, from)
+		}
 		e.Collections = append(e.Collections, *c)
 		e.EventCount += c.EventCount
 	}
+	w.held = nil
 	w.log.append(endsOf, kafka.Record{Key: []byte("e"), Value: jsonOf(e)})
+}
+
+// hold has the END of the open group say that the records of a table from a partition on wait.
+func (w *writer) hold(table string, from int) {
+	if w.held == nil {
+		w.held = map[string]int{}
+	}
+	w.held["public."+table] = from
+}
+
+// release moves counts from an END to a notice, among notices of other groups and tables.
+func (w *writer) release(c *avro.Collection, from int) {
+	n := schemas.Notice{Table: c.Name, Group: w.group, Commit: change.LSN(w.commit), EventCount: c.EventCount, Partitions: map[int32]int64{}}
+	for i := from; i < len(c.Partitions); i++ {
+		if p := c.Partitions[i]; p.EventCount > 0 {
+			n.Partitions[p.Partition] = p.EventCount
+		}
+	}
+	for _, p := range c.Partitions[:from] {
+		n.EventCount -= p.EventCount
+	}
+	c.Held, c.Partitions = n.EventCount, c.Partitions[:from]
+	other := n
+	other.Table = "public.other"
+	for _, notice := range []schemas.Notice{{Table: c.Name, Reason: "a reason", Commit: n.Commit}, other, n, n} {
+		w.log.append(noticesOf, kafka.Record{Key: []byte(notice.Table), Value: jsonOf(notice)})
+	}
 }
 
 // cutShort forgets the open group: its records stay, its END never comes.
@@ -238,6 +270,8 @@ func (w *writer) wanted() int {
 	}
 	return n
 }
+
+var noticesOf = kafka.TopicPartition{Topic: schemas.HeldTopic("src"), Partition: schemas.HeldNotices}
 
 var endsOf = kafka.TopicPartition{Topic: schemas.TransactionTopic("src")}
 
@@ -279,6 +313,9 @@ func (r *rig) open(from sink.Checkpoint) *consumer {
 	cfg.setDefaults()
 	r.feeds = map[kafka.TopicPartition]*fakeFeed{}
 	return newConsumer(cfg, parts{
+		held: func(context.Context) (Feed, func() error, error) {
+			return &fakeFeed{log: r.w.log, tp: noticesOf, more: r.more}, func() error { return nil }, nil
+		},
 		feed: r.feed, offsets: startOffsets(topics, from), codec: r.codec, close: func() error { return nil },
 		log: slog.New(slog.NewTextHandler(io.Discard, nil)), dropped: &r.dropped,
 	}, from)

@@ -62,7 +62,7 @@ func (c *consumer) readEnd() (ok bool, err error) {
 		if err := c.group.begin(c.tables); err != nil {
 			return false, err
 		}
-		if c.group.left == 0 {
+		if c.group.left == 0 && len(c.group.waits) == 0 {
 			return true, c.finishGroup()
 		}
 		return true, nil
@@ -80,6 +80,9 @@ func (c *consumer) checkOrder() error {
 // takeGroup takes records of the open group until it is whole (true), the batch is full, or a record is
 // not at hand.
 func (c *consumer) takeGroup(ctx context.Context) (done bool, err error) {
+	if err := c.claim(ctx); err != nil {
+		return false, err
+	}
 	for c.group.left > 0 {
 		first, starved, err := c.group.next(ctx, c.codec, c.now, &c.rec)
 		if err != nil {

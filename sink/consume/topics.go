@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// topicCheck is how often missing topics are asked for: capture makes them when it starts, and
+// topicCheck is how often the transaction topic is asked for: capture makes it when it starts, and
 // nobody waits for less.
 const topicCheck = time.Second
 
@@ -18,8 +18,8 @@ type cluster interface {
 	Partitions(ctx context.Context, topic string) (int, error)
 }
 
-// waitForTopics gives the partition count of every topic, once all exist.
-func waitForTopics(ctx context.Context, k cluster, topics []string, log *slog.Logger) (map[string]int, error) {
+// findTopics gives the partition count of every topic, 0 for one that does not exist, once the first does.
+func findTopics(ctx context.Context, k cluster, topics []string, log *slog.Logger) (map[string]int, error) {
 	ticks := time.NewTicker(topicCheck)
 	defer ticks.Stop()
 	for waiting := false; ; {
@@ -27,7 +27,10 @@ func waitForTopics(ctx context.Context, k cluster, topics []string, log *slog.Lo
 		if err != nil {
 			return nil, kafkaError(err)
 		}
-		if len(missing) == 0 {
+		if counts[topics[0]] > 0 {
+			if len(missing) > 0 {
+				log.Info("reading without the topics of tables that have no change yet", "topics", strings.Join(missing, " "))
+			}
 			return counts, nil
 		}
 		if !waiting {

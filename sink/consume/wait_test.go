@@ -183,25 +183,26 @@ func TestGathersWhileNotDue(t *testing.T) {
 	})
 }
 
-// sprouting is a cluster whose topics appear one after the other.
+// sprouting is a cluster with two topics, the first of which appears with time.
 type sprouting struct{ asked int }
 
 func (s *sprouting) Partitions(_ context.Context, topic string) (int, error) {
 	s.asked++
-	if topic == "late" && s.asked < 10 {
-		return 0, nil
+	if topic == "early" || topic == "late" && s.asked > 10 {
+		return 3, nil
 	}
-	return 3, nil
+	return 0, nil
 }
 
-func TestWaitsForTopics(t *testing.T) {
+// The transaction topic is waited for, that of a table is not.
+func TestFindsTopics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &bytes.Buffer{}
-		counts, err := waitForTopics(t.Context(), &sprouting{}, []string{"early", "late"}, slog.New(slog.NewTextHandler(log, nil)))
-		if err != nil || counts["early"] != 3 || counts["late"] != 3 {
+		counts, err := findTopics(t.Context(), &sprouting{}, []string{"late", "early", "absent"}, slog.New(slog.NewTextHandler(log, nil)))
+		if err != nil || counts["early"] != 3 || counts["late"] != 3 || counts["absent"] != 0 {
 			t.Fatal(counts, err)
 		}
-		if n := strings.Count(log.String(), "topics=late"); n != 1 {
+		if n := strings.Count(log.String(), "late absent"); n != 1 {
 			t.Errorf("%d lines:\n%s", n, log)
 		}
 	})

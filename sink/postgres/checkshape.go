@@ -43,3 +43,23 @@ func (s *Sink) narrowColumns(ctx context.Context, t *change.Table, name string) 
 	}
 	return found
 }
+
+// ColumnTypes gives the types of a destination table's columns, domains resolved. There are none when the
+// table is not there. A destination that does not answer is an error.
+func (s *Sink) ColumnTypes(ctx context.Context, schema, name string) (map[string]string, error) {
+	conn, _, err := connect(ctx, s.o.DSN)
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask the destination for its columns: %w", err)
+	}
+	look := &Sink{o: s.o, conn: conn}
+	defer look.disconnect()
+	have, err := look.catalog(ctx, qualified(schema, name))
+	if err != nil {
+		return nil, fmt.Errorf("cannot ask the destination for its columns: %w", err)
+	}
+	types := map[string]string{}
+	for column, a := range have.columns {
+		types[column] = a.full
+	}
+	return types, nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/sluicecdc/sluice/sink"
 )
@@ -70,8 +71,8 @@ func (s *Sink) replaced(ctx context.Context, d *difference) error {
 	if !d.replaced() || d.t.opt.Shared {
 		return nil
 	}
-	rows, err := s.query(ctx, "SELECT EXISTS (SELECT FROM "+d.t.name+")")
-	if err != nil || string(rows[0][0]) != "t" {
+	filled, err := s.filled(ctx, d)
+	if err != nil || !filled {
 		return err
 	}
 	why := "the source's table was dropped and created again, and the rows there belong to the dropped one"
@@ -98,7 +99,7 @@ func (s *Sink) columns(ctx context.Context, d *difference) error {
 func (d *difference) gone() {
 	for k := range d.was.Columns {
 		o := &d.was.Columns[k]
-		if slices.Contains(d.old, o) || !d.ours(o) {
+		if slices.Contains(d.old, o) || !d.ours(o) || d.doubtful() {
 			continue
 		}
 		why := "the source dropped column " + ident(o.Name)
@@ -240,14 +241,78 @@ func (s *Sink) addColumn(ctx context.Context, d *difference, i int) error {
 		modes, why = nil, "column "+c.quoted+" was dropped at the source and added as another"
 		d.add(d.alter("DROP COLUMN "+c.quoted), why)
 	}
+	if d.unsure(i) {
+		why, modes = d.doubt(i), nil
+		if from := d.candidates(i); len(from) == 1 {
+			d.add(d.alter("RENAME COLUMN "+ident(from[0].Name)+" TO "+c.quoted), why)
+			return nil
+		}
+	}
+	if at := d.t.table.Columns[i].Untold; at != 0 && d.was != nil {
+		filled, err := s.filled(ctx, d)
+		if err != nil {
+			return err
+		}
+		if filled {
+			why, modes = why+", and rows from before "+at.String()+" may have values in it that the log does not hold (a default, forgotten when the table was rewritten): copy them from the source after adding it", nil
+		}
+	}
 	missing := d.t.table.Columns[i].Missing
 	if missing == nil {
 		d.add(d.alter("ADD COLUMN "+def), why, modes...)
 		return nil
 	}
+	if err := s.allowDefault(ctx, d, i, modes); err != nil {
+		return err
+	}
 	d.add(d.alter("ADD COLUMN "+def+" DEFAULT "+literal(*missing)), why, modes...)
 	d.add(d.alter("ALTER COLUMN "+c.quoted+" DROP DEFAULT"), "", modes...)
 	return nil
+}
+
+// unsure tells whether a new column may be one that was there, under another name.
+func (d *difference) unsure(i int) bool {
+	return d.old[i] == nil && len(d.candidates(i)) > 0
+}
+
+// doubtful tells whether a column that is missing at the destination may be one that is there.
+func (d *difference) doubtful() bool {
+	for i := range d.t.cols {
+		if _, there := d.have.columns[d.t.cols[i].name]; !there && d.unsure(i) {
+			return true
+		}
+	}
+	return false
+}
+
+// candidates are the columns that are gone, as far as is known, and may be column i: the number of one of
+// the two is not known.
+func (d *difference) candidates(i int) (out []*shapeColumn) {
+	if d.was == nil || d.t.opt.Columns != nil || d.replaced() {
+		return nil
+	}
+	for k := range d.was.Columns {
+		o := &d.was.Columns[k]
+		if (o.Attnum == 0 || d.t.table.Columns[i].Attnum == 0) && !slices.Contains(d.old, o) && d.ours(o) {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func (d *difference) doubt(i int) string {
+	var names []string
+	for _, o := range d.candidates(i) {
+		names = append(names, ident(o.Name))
+	}
+	return "the log does not tell whether column " + d.t.cols[i].quoted + " is a new one or " + strings.Join(names, " or ") +
+		" under another name (capture read the change after later statements had run): rename that column, or add this one, whichever is true at the source"
+}
+
+// filled tells whether the destination table has rows.
+func (s *Sink) filled(ctx context.Context, d *difference) (bool, error) {
+	rows, err := s.query(ctx, "SELECT EXISTS (SELECT FROM "+d.t.name+")")
+	return err == nil && string(rows[0][0]) == "t", err
 }
 
 // had tells whether a column of the destination was ours.

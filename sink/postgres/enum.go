@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
@@ -20,6 +21,10 @@ func (e *labelError) Error() string {
 // evolve lets it. A new value can be used only when it is committed (PostgreSQL manual, ALTER TYPE), so
 // this runs when the batch was rolled back. The source's order of values is not known here: it comes last.
 func (s *Sink) extend(ctx context.Context, err error) error {
+	var d *defaultError
+	if errors.As(err, &d) {
+		return s.addLabel(ctx, d.t, d.column, d.label, true)
+	}
 	var e *Error
 	if !errors.As(err, &e) || e.row == nil || sqlState(err) != "22P02" {
 		return err
@@ -29,20 +34,60 @@ func (s *Sink) extend(ctx context.Context, err error) error {
 		if v.Format != change.Text {
 			continue
 		}
-		rows, asked := s.query(ctx, `SELECT pg_catalog.pg_has_role(typowner, 'USAGE') FROM pg_catalog.pg_type t WHERE oid = pg_catalog.to_regtype($1)
-			AND typtype = 'e' AND NOT EXISTS (SELECT FROM pg_catalog.pg_enum WHERE enumtypid = t.oid AND enumlabel = $2)`, c.typ, v.Data)
+		lacks, ours, asked := s.lacksLabel(ctx, c.typ, string(v.Data))
 		if asked != nil {
 			return err
 		}
-		if len(rows) > 0 {
-			return s.addLabel(ctx, e.t, c, string(v.Data), string(rows[0][0]) == "t")
+		if lacks {
+			return s.addLabel(ctx, e.t, c, string(v.Data), ours)
 		}
 	}
 	return err
 }
 
+// lacksLabel tells whether a type is an enum without a value, and whether it is ours to alter.
+func (s *Sink) lacksLabel(ctx context.Context, typ, label string) (lacks, ours bool, err error) {
+	rows, err := s.query(ctx, `SELECT pg_catalog.pg_has_role(typowner, 'USAGE') FROM pg_catalog.pg_type t WHERE oid = pg_catalog.to_regtype($1)
+		AND typtype = 'e' AND NOT EXISTS (SELECT FROM pg_catalog.pg_enum WHERE enumtypid = t.oid AND enumlabel = $2)`, typ, label)
+	return len(rows) > 0, len(rows) > 0 && string(rows[0][0]) == "t", err
+}
+
+// defaultError says that a column to be added has a default that its enum type lacks.
+type defaultError struct {
+	t      *target
+	column column
+	label  string
+}
+
+func (e *defaultError) Error() string {
+	return fmt.Sprintf("the default of column %s is %s, which the enum type %s lacks", e.column.quoted, literal(e.label), e.column.typ)
+}
+
+// allowDefault makes sure that a column can be added with its default. A value that an enum type lacks is
+// added before by itself, by the sink or by the person who adds the column.
+func (s *Sink) allowDefault(ctx context.Context, d *difference, i int, modes []sink.Evolve) error {
+	c, label := d.t.cols[i], *d.t.table.Columns[i].Missing
+	var err error
+	if c.typ, err = s.typeFor(ctx, d.t.table.Columns[i].Type.Name); err != nil {
+		return err
+	}
+	lacks, ours, err := s.lacksLabel(ctx, c.typ, label)
+	if err != nil || !lacks {
+		return err
+	}
+	if ours && slices.Contains(modes, d.mode) {
+		return &defaultError{d.t, c, label}
+	}
+	d.add(addLabelSQL(c, label), "")
+	return nil
+}
+
+func addLabelSQL(c column, label string) string {
+	return "ALTER TYPE " + c.typ + " ADD VALUE IF NOT EXISTS " + literal(label)
+}
+
 func (s *Sink) addLabel(ctx context.Context, t *target, c column, label string, ours bool) error {
-	alter := "ALTER TYPE " + c.typ + " ADD VALUE IF NOT EXISTS " + literal(label)
+	alter := addLabelSQL(c, label)
 	why := "the enum type " + c.typ + " of column " + c.quoted + " has no value " + literal(label)
 	if s.o.Evolve == sink.EvolveNone || !ours {
 		return s.hold(t, []step{{sql: alter, why: why}}, "it may not be altered by this sink (evolve: "+string(s.o.Evolve)+", role "+ident(s.user)+")")

@@ -140,7 +140,9 @@ func (d *database) runWhatItSays(t *testing.T, err error) {
 	if strings.Contains(run, `::text::integer`) && !strings.Contains(held.Reason, "was bigint") {
 		run = `UPDATE t SET v = '1'; ` + run // what the source's own statement made of it
 	}
-	d.exec(t, run)
+	for _, statement := range strings.Split(run, "; ") {
+		d.exec(t, statement)
+	}
 }
 
 // shown gives the rows of t, columns in the order of their names.
@@ -182,6 +184,33 @@ func TestEnumGetsValues(t *testing.T) {
 		}
 		mustApply(t, s, create(v, "1", "sad"), last)
 		d.want(t, "SELECT id, v FROM t ORDER BY id", "1|sad", "2|as in "+string(mode))
+		_ = s.Close()
+	}
+}
+
+// A column is added with a value of an enum type as its default that the type lacks.
+func TestEnumDefault(t *testing.T) {
+	d := fresh(t)
+	d.exec(t, "CREATE TYPE mood AS ENUM ('sad')")
+	for n, mode := range []sink.Evolve{sink.EvolveAdd, sink.EvolveAll, sink.EvolveNone} {
+		d.exec(t, "DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY)")
+		c := hard("t")
+		c.Evolve = mode
+		s := d.resumed(t, c)
+		mustApply(t, s, create(version(8, "t", "1 id integer*"), "1"))
+		label := fmt.Sprint("new ", n)
+		last := create(version(8, "t", "1 id integer*", "2 v mood="+label), "2", "sad")
+		err := apply(s, last)
+		if mode == sink.EvolveNone {
+			d.runWhatItSays(t, err)
+		} else if err == nil || !sink.Retryable(err) {
+			t.Fatalf("%s: got %v, want to be asked again", mode, err)
+		}
+		if _, err := s.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mustApply(t, s, last)
+		d.want(t, "SELECT id, v FROM t ORDER BY id", "1|"+label, "2|sad")
 		_ = s.Close()
 	}
 }

@@ -10,12 +10,47 @@ import (
 // types compares the types of columns that stayed.
 func (s *Sink) types(ctx context.Context, d *difference) error {
 	for i, o := range d.old {
-		if o == nil || d.copied[i] || o.Type == d.t.table.Columns[i].Type.Name {
+		if o == nil || d.copied[i] {
+			continue
+		}
+		if untold := d.t.table.Columns[i].Untold; untold != 0 && untold != o.Untold {
+			if err := s.recomputed(ctx, d, i); err != nil {
+				return err
+			}
+			continue
+		}
+		if o.Type == d.t.table.Columns[i].Type.Name {
 			continue
 		}
 		if err := s.retype(ctx, d, i); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// recomputed holds the sink at a statement that gave the rows that are there other values, by an expression
+// or a default of its own.
+func (s *Sink) recomputed(ctx context.Context, d *difference, i int) error {
+	filled, err := s.filled(ctx, d)
+	if err != nil {
+		return err
+	}
+	c, is := &d.t.cols[i], d.t.table.Columns[i]
+	want, err := s.typeFor(ctx, is.Type.Name)
+	if err != nil {
+		return err
+	}
+	why := "a statement at " + is.Untold.String() + " gave the source's rows new values in column " + c.quoted + " that the log does not hold: copy them from the source"
+	alter := d.alter("ALTER COLUMN " + c.quoted + " TYPE " + want + " USING " + c.quoted + "::text::" + want)
+	switch {
+	case d.have.columns[c.name].full != want && filled:
+		d.add(alter, why+", and make it "+want)
+		d.add(s.unremember(d.t), "")
+	case d.have.columns[c.name].full != want:
+		d.add(alter, why, sink.EvolveAdd, sink.EvolveAll)
+	case filled:
+		d.add(s.unremember(d.t), why+" first")
 	}
 	return nil
 }

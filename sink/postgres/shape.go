@@ -43,6 +43,8 @@ type shapeColumn struct {
 	Type   string `json:"type"`
 	Label  bool   `json:"label,omitempty"` // its values are text, whatever the type is called
 	At     int    `json:"at,omitempty"`    // attnum at the destination: another column of the name has another
+	// Untold is the position of the last statement at the source whose values for earlier rows the log does not hold.
+	Untold change.LSN `json:"untold,omitempty"`
 }
 
 // shapeOf describes a table that the destination holds in its present form.
@@ -50,7 +52,7 @@ func shapeOf(tb *change.Table, have relation) *shape {
 	sh := &shape{oid: tb.OID}
 	for _, c := range tb.Columns {
 		sh.Columns = append(sh.Columns, shapeColumn{
-			Name: c.Name, Attnum: c.Attnum, Type: c.Type.Name, Label: c.Type.Kind == change.TextLike, At: have.columns[c.Name].number,
+			Name: c.Name, Attnum: c.Attnum, Type: c.Type.Name, Label: c.Type.Kind == change.TextLike, At: have.columns[c.Name].number, Untold: c.Untold,
 		})
 	}
 	for _, k := range tb.Key {
@@ -65,6 +67,18 @@ func (sh *shape) leave(was *shape, have relation) {
 		there, ok := have.columns[c.Name]
 		if ok && there.number == c.At && !sh.names(c.Name) && !slices.ContainsFunc(sh.Left, func(l shapeColumn) bool { return l.Name == c.Name }) {
 			sh.Left = append(sh.Left, c)
+		}
+	}
+}
+
+// inherit gives a column whose number at the source is not known the number of the one that stood in its
+// place: a person has said that it is the same.
+func (sh *shape) inherit(was *shape) {
+	for i := range sh.Columns {
+		c := &sh.Columns[i]
+		k := slices.IndexFunc(was.Columns, func(o shapeColumn) bool { return o.At == c.At })
+		if c.Attnum == 0 && k >= 0 && !slices.ContainsFunc(sh.Columns, func(s shapeColumn) bool { return s.Attnum == was.Columns[k].Attnum }) {
+			c.Attnum = was.Columns[k].Attnum
 		}
 	}
 }
@@ -110,6 +124,7 @@ func (s *Sink) remember(ctx context.Context, t *target, was *shape, have relatio
 	is := shapeOf(t.table, have)
 	if was != nil {
 		is.leave(was, have)
+		is.inherit(was)
 	}
 	j, err := json.Marshal(is)
 	if err != nil {

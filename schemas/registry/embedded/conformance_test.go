@@ -15,11 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sluicecdc/sluice/integration/harness"
 	"github.com/sluicecdc/sluice/schemas/registry/embedded"
 )
 
-// The conformance suite speaks HTTP, so that it can be held against a registry of another make: set
-// SLUICE_TEST_REGISTRY to its URL, for example http://127.0.0.1:8081/apis/ccompat/v7.
+// The conformance suite speaks HTTP, so that it is held against a registry of another make too: Apicurio,
+// or the one whose URL is in SLUICE_TEST_REGISTRY, for example http://127.0.0.1:8081/apis/ccompat/v7.
 
 // api is one registry under test, with subjects of its own for every test.
 type api struct {
@@ -33,11 +34,11 @@ func conformance(t *testing.T, f func(t *testing.T, a *api)) {
 	t.Run("ours", func(t *testing.T) {
 		f(t, &api{t: t, url: serve(t, open(t, t.TempDir())), prefix: "t-"})
 	})
-	foreign := os.Getenv("SLUICE_TEST_REGISTRY")
-	if foreign == "" {
-		return
-	}
 	t.Run("foreign", func(t *testing.T) {
+		foreign := os.Getenv("SLUICE_TEST_REGISTRY")
+		if foreign == "" {
+			foreign = harness.SharedApicurio(t)
+		}
 		t.Cleanup(http.DefaultClient.CloseIdleConnections)
 		f(t, &api{t: t, url: strings.TrimSuffix(foreign, "/"), prefix: fmt.Sprintf("t%d-", time.Now().UnixNano()), foreign: true})
 	})

@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	// Apicurio is shared by all tests and ends with the process.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/sluicecdc/sluice/internal/process.(*Process).hold"))
 }
 
 var quiet = slog.New(slog.DiscardHandler)

@@ -109,14 +109,28 @@ def take(partitions, registry, topic, number, end):
         # Else it is of a snapshot that was cut short and never ended: dropped.
 
 
+NOTICES = {}  # of tables that are or were held, by table and group
+
+
+def released(partitions, source, table, end):
+    """Waits until changes that the registry did not take at first are in their topic, and tells where."""
+    while (table, end["id"]) not in NOTICES:
+        notice = json.loads(partitions.next(topic_name(f"{source}.sluice.held"), 1).value())
+        NOTICES[notice["table"], notice.get("group")] = notice.get("partitions", {})
+    return [(int(number), count) for number, count in NOTICES.pop((table, end["id"])).items()]
+
+
 def group(partitions, registry, source, end):
     """Gives all changes of the group that end closes, in the order in which they were made."""
     changes = {}
     for collection in end["data_collections"] or []:
         topic = topic_name(f"{source}.{collection['data_collection']}")
-        for part in collection["partitions"]:
-            for _ in range(part["event_count"]):
-                change = take(partitions, registry, topic, part["partition"], end)
+        parts = [(part["partition"], part["event_count"]) for part in collection["partitions"]]
+        if collection["held"]:
+            parts += released(partitions, source, collection["data_collection"], end)
+        for number, count in parts:
+            for _ in range(count):
+                change = take(partitions, registry, topic, number, end)
                 # A TRUNCATE stands in every partition, under one ordinal: it is one change.
                 changes[change["source"]["ordinal"]] = change
     return [changes[ordinal] for ordinal in sorted(changes)]

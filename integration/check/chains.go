@@ -1,0 +1,126 @@
+package check
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// Chains finds records that do not continue what came before them for their key: a create of a row that
+// is there, an update or delete of one that is not. It shows lost and doubled records that keep
+// positions in order. It holds for topics that begin with the table's first row, by a snapshot or by the
+// table's creation, and for tables with a key. Snapshots that were cut short are left out, as readers do.
+func Chains(l *Log) []Violation {
+	var found []Violation
+	dropped, eras := l.dropped(), l.eras()
+	var here place
+	var c chain
+	for i := range l.Records {
+		r := &l.Records[i]
+		if r.place() != here {
+			here, c = r.place(), chain{}
+		}
+		if r.Tombstone || r.Op == byte(change.Message) || dropped[r.Group] {
+			continue
+		}
+		c.enter(eras[r.Topic].at(r))
+		if v := c.follow(r); v != nil {
+			found = append(found, *v)
+		}
+	}
+	return found
+}
+
+// chain is what is known of the rows of a partition.
+type chain struct {
+	era   *era
+	alive map[string]bool
+	all   bool // a key that is not in alive has no row
+}
+
+func (c *chain) enter(e *era) {
+	if c.era != e {
+		*c = chain{era: e, alive: map[string]bool{}, all: e.fresh}
+	}
+}
+
+func (c *chain) follow(r *Record) (v *Violation) {
+	if r.truncate() {
+		clear(c.alive)
+		c.all = true
+	}
+	if r.Key == nil {
+		return nil
+	}
+	alive, known := c.alive[string(r.Key)]
+	creates := r.Op == byte(change.Create) || r.Op == byte(change.Read)
+	c.alive[string(r.Key)] = r.Op != byte(change.Delete)
+	switch {
+	case creates && alive:
+		found := violation("chains", "%s creates a row that is there", r)
+		return &found
+	case !creates && !alive && (known || c.all):
+		found := violation("chains", "%s is of a row that is not there", r)
+		return &found
+	}
+	return nil
+}
+
+// era is a time in which a topic has one table with one key. Another begins when the table is dropped and
+// created again, is renamed, or gets another key: rows then are under other keys, without a record.
+type era struct {
+	from  change.Position
+	table uint32
+	key   string // framing of the key
+	fresh bool   // the table had no rows before
+}
+
+type eras []*era
+
+// at gives the era of a record.
+func (all eras) at(r *Record) *era {
+	i := len(all) - 1
+	for i > 0 && r.Position.Compare(all[i].from) < 0 {
+		i--
+	}
+	return all[i]
+}
+
+// eras gives those of each topic, in order. The first of a table is fresh, wherever it is.
+func (l *Log) eras() map[string]eras {
+	var order []*Record
+	for i := range l.Records {
+		if r := &l.Records[i]; !r.Tombstone {
+			order = append(order, r)
+		}
+	}
+	slices.SortStableFunc(order, func(a, b *Record) int { return cmp.Or(a.Position.Compare(b.Position), cmp.Compare(a.Topic, b.Topic)) })
+	topics, seen := map[string]eras{}, map[uint32]bool{}
+	for _, r := range order {
+		all := topics[r.Topic]
+		if n := len(all); n == 0 || !all[n-1].holds(r) {
+			topics[r.Topic] = append(all, &era{from: r.Position, table: r.Table, key: r.keyFrame(), fresh: n == 0 && r.Table == 0 || r.Table != 0 && !seen[r.Table]})
+		}
+		seen[r.Table] = true
+	}
+	return topics
+}
+
+// holds tells whether a record, which may have no key, belongs to the era.
+func (e *era) holds(r *Record) bool {
+	if frame := r.keyFrame(); frame != "" && e.key == "" {
+		e.key = frame
+	} else if frame != "" && frame != e.key {
+		return false
+	}
+	return e.table == r.Table
+}
+
+// keyFrame is the part of the key that says its schema; empty without one.
+func (r *Record) keyFrame() string {
+	if len(r.Key) < 5 || r.Key[0] != 0 {
+		return ""
+	}
+	return string(r.Key[:5])
+}
