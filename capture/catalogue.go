@@ -18,6 +18,7 @@ import (
 type catalogue struct {
 	source *source
 	told   []typeFact                                // by a message of the log; asked for when it is not among them
+	terms  []term                                    // likewise; asked for when it is nil
 	left   func(t *change.Table, column, why string) // told of columns that cannot be computed; may be nil
 }
 

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/schemas/avro"
 )
@@ -142,18 +140,12 @@ func (c *catalogue) computable(ctx context.Context, t *change.Table) (*change.Ta
 
 // prepare asks PostgreSQL whether it takes a statement.
 func (s *source) prepare(ctx context.Context, sql string) error {
-	if tx, inside := s.ask.(pgx.Tx); inside {
-		return pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) error {
-			_, err := tx.Prepare(ctx, sql, sql)
-			return err
-		})
-	}
-	conn, err := s.pool.Acquire(ctx)
+	tx, err := s.ask.Begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Release()
-	_, err = conn.Conn().Prepare(ctx, sql, sql)
+	defer rollBack(tx)
+	_, err = tx.Prepare(ctx, sql, sql)
 	return err
 }
 

@@ -61,7 +61,7 @@ func (c *catalogue) unlogged(ctx context.Context, t *change.Table, all []attribu
 			continue
 		}
 		if e == nil {
-			c.leave(t, a.Name, "its expression is gone, or partitions have expressions of their own: the log does not say which partition a row is in")
+			c.leave(t, a.Name, "partitions compute it by expressions of their own, and the log does not say which partition a row is in")
 			continue
 		}
 		typ, err := c.typeOf(ctx, a.Type, a.Mod)
@@ -153,52 +153,79 @@ func (s *source) farGenerated(ctx context.Context, r *relation) ([]string, error
 	return names, nil
 }
 
-// expressionsOf gives a row for each input of each generated column, and one for a column without.
-const expressionsOf = `
-	SELECT a.attnum, '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || format_type(a.atttypid, a.atttypmod),
-		EXISTS (SELECT FROM pg_partition_tree(a.attrelid) l JOIN pg_attribute la ON la.attrelid = l.relid AND la.attname = a.attname
-			JOIN pg_attrdef ld ON ld.adrelid = la.attrelid AND ld.adnum = la.attnum
-			WHERE l.isleaf AND pg_get_expr(ld.adbin, ld.adrelid) <> pg_get_expr(d.adbin, d.adrelid)),
-		i.attnum, i.attname, i.atttypid, format_type(i.atttypid, i.atttypmod)
-			|| CASE WHEN i.attcollation <> t.typcollation THEN ' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(o.collname) ELSE '' END
-	FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-	LEFT JOIN LATERAL (` + inputsOf + `) u ON true
-	LEFT JOIN pg_attribute i ON i.attrelid = a.attrelid AND i.attnum = u.number
-	LEFT JOIN pg_type t ON t.oid = i.atttypid
-	LEFT JOIN pg_collation o ON o.oid = i.attcollation LEFT JOIN pg_namespace n ON n.oid = o.collnamespace
-	WHERE a.attrelid = $1 AND a.attgenerated <> '' ORDER BY a.attnum, i.attnum`
+// term is an input of a generated column; a column without one has a term without Input.
+type term struct {
+	Number  int16   `json:"number"` // of the generated column
+	SQL     string  `json:"sql"`
+	Differs bool    `json:"differs"` // partitions have expressions of their own
+	Input   *int16  `json:"input"`
+	Name    *string `json:"name"`
+	OID     *uint32 `json:"oid"`
+	Type    *string `json:"type"`
+}
 
-// expressions reads how the generated columns of a table are computed, by their numbers. Partitions may
-// have expressions of their own, and the log does not say whose a row is: such a column has none here.
-func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16]*change.Expression, error) {
-	rows, err := c.source.ask.Query(ctx, expressionsOf, t.OID)
+const (
+	// termQuery is followed by the table's OID and termOrder. It is to be asked with no schema but
+	// pg_catalog in the search path, so that names mean the same under any other.
+	termQuery = `
+		SELECT a.attnum AS number, '(' || pg_get_expr(d.adbin, d.adrelid) || ')::' || format_type(a.atttypid, a.atttypmod) AS sql,
+			EXISTS (SELECT FROM pg_partition_tree(a.attrelid) l JOIN pg_attribute la ON la.attrelid = l.relid AND la.attname = a.attname
+				JOIN pg_attrdef ld ON ld.adrelid = la.attrelid AND ld.adnum = la.attnum
+				WHERE l.isleaf AND pg_get_expr(ld.adbin, ld.adrelid) <> pg_get_expr(d.adbin, d.adrelid)) AS differs,
+			i.attnum AS input, i.attname AS name, i.atttypid AS oid, format_type(i.atttypid, i.atttypmod)
+				|| CASE WHEN i.attcollation <> t.typcollation THEN ' COLLATE ' || quote_ident(n.nspname) || '.' || quote_ident(o.collname) ELSE '' END AS type
+		FROM pg_attribute a JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		LEFT JOIN LATERAL (` + inputsOf + `) u ON true
+		LEFT JOIN pg_attribute i ON i.attrelid = a.attrelid AND i.attnum = u.number
+		LEFT JOIN pg_type t ON t.oid = i.atttypid
+		LEFT JOIN pg_collation o ON o.oid = i.attcollation LEFT JOIN pg_namespace n ON n.oid = o.collnamespace
+		WHERE a.attgenerated <> '' AND a.attrelid = `
+	termOrder = ` ORDER BY a.attnum, i.attnum`
+)
+
+// ownTerms asks how the generated columns of a table are computed.
+func (c *catalogue) ownTerms(ctx context.Context, t *change.Table) (terms []term, err error) {
+	tx, err := c.source.ask.Begin(ctx)
+	if err == nil {
+		defer rollBack(tx)
+		_, err = tx.Exec(ctx, "SET LOCAL search_path = pg_catalog")
+	}
+	var rows pgx.Rows
+	if err == nil {
+		rows, err = tx.Query(ctx, termQuery+"$1"+termOrder, t.OID)
+	}
+	if err == nil {
+		terms, err = pgx.CollectRows(rows, pgx.RowToStructByPos[term])
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for the generated columns of %s: %w", t.QualifiedName(), err)
 	}
+	return terms, nil
+}
+
+// expressions gives how the generated columns of a table are computed, by their numbers. Where partitions
+// have expressions of their own, the log does not say whose a row is: such a column has none here.
+func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16]*change.Expression, error) {
+	terms := c.terms
+	if terms == nil {
+		var err error
+		if terms, err = c.ownTerms(ctx, t); err != nil {
+			return nil, err
+		}
+	}
 	out := map[int16]*change.Expression{}
-	var (
-		number     int16
-		sql        string
-		differs    bool
-		input      *int16
-		inputName  *string
-		inputOID   *uint32
-		inputTyped *string
-	)
-	_, err = pgx.ForEachRow(rows, []any{&number, &sql, &differs, &input, &inputName, &inputOID, &inputTyped}, func() error {
-		if differs {
-			return nil
+	for _, k := range terms {
+		if k.Differs {
+			continue
 		}
-		if out[number] == nil {
-			out[number] = &change.Expression{SQL: sql}
+		e := out[k.Number]
+		if e == nil {
+			e = &change.Expression{SQL: k.SQL}
+			out[k.Number] = e
 		}
-		if input != nil {
-			out[number].Inputs = append(out[number].Inputs, change.Input{Attnum: *input, Name: *inputName, OID: *inputOID, Type: *inputTyped})
+		if k.Input != nil {
+			e.Inputs = append(e.Inputs, change.Input{Attnum: *k.Input, Name: *k.Name, OID: *k.OID, Type: *k.Type})
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("cannot ask for the generated columns of %s: %w", t.QualifiedName(), err)
 	}
 	return out, nil
 }

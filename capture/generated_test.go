@@ -364,3 +364,28 @@ func TestGeneratedOverLostConnections(t *testing.T) {
 	expect(t, r.await(2000), want)
 	c.finish()
 }
+
+// With the event trigger a column is computed from its own statement on, and not before.
+func TestGeneratedUnderTheEventTrigger(t *testing.T) {
+	d, cfg := on15(t)
+	cfg.DDL = DDLTrigger
+	d.run(`CREATE TABLE a (id int PRIMARY KEY, n int)`)
+	r := newRecorder(t)
+	c := start(t, cfg, r)
+	c.awaitState(StateStreaming)
+	c.finish()
+	for _, sql := range []string{
+		`INSERT INTO a VALUES (1, 1)`, `ALTER TABLE a ADD g int GENERATED ALWAYS AS (n + 1) STORED`, `INSERT INTO a VALUES (2, 2)`,
+		`ALTER TABLE a RENAME n TO m`, `INSERT INTO a VALUES (3, 3)`, `ALTER TABLE a ALTER g DROP EXPRESSION`, `INSERT INTO a VALUES (4, 4, 44)`,
+	} {
+		d.run(sql)
+	}
+	c = start(t, cfg, r)
+	r.await(4)
+	d.run(`ALTER TABLE a ADD h int GENERATED ALWAYS AS (m * 2) STORED`)
+	d.run(`INSERT INTO a VALUES (5, 5, 55)`)
+	expect(t, r.await(5), []string{
+		"c a after(id:1 n:1)", "c a after(id:2 n:2 g:3)", "c a after(id:3 m:3 g:4)", "c a after(id:4 m:4 g:44)", "c a after(id:5 m:5 g:55 h:10)",
+	})
+	c.finish()
+}

@@ -25,6 +25,7 @@ type statement struct {
 	Storage  string      `json:"storage"`
 	Columns  []attribute `json:"columns"`
 	Types    []typeFact  `json:"types"`
+	Terms    []term      `json:"terms"`
 }
 
 // retyped is the bit of a rewrite's reason that stands for columns of another type
@@ -82,7 +83,7 @@ func (s *shapes) follow(ctx context.Context, lsn change.LSN, st *statement, reas
 		return err // it comes again
 	}
 	m := st.relation(s.catalogue.source.logsGenerated())
-	told := &catalogue{source: s.catalogue.source, told: st.Types, left: s.catalogue.left}
+	told := &catalogue{source: s.catalogue.source, told: st.Types, terms: st.Terms, left: s.catalogue.left}
 	t, _, err := told.describeBy(ctx, m, before, told.source.markUnlogged(st.Columns), false)
 	if err != nil {
 		return err
