@@ -51,6 +51,8 @@ var followings = []following{
 	{table: "indexed", a: "int not null", before: "$1", ddl: "create unique index on % (a); alter table % replica identity using index %_a_idx", after: "5", held: []string{"add"}},
 	{table: "unkeyed", a: "int", before: "$1", ddl: "alter table % replica identity full; alter table % drop constraint %_pkey", after: "5", held: []string{"add"}},
 	{table: "identity", a: "int", before: "$1", ddl: "alter table % replica identity full", after: "5", same: true},
+	{table: "generated", a: "int", before: "$1", ddl: "alter table % add g int generated always as (a * 2) stored", after: "5", held: []string{"add", "all"},
+		byHand: `alter table $.generated add g int; update $.generated set g = a * 2`},
 	{table: "computed", a: "int, g int generated always as (a + 1) stored", before: "$1", ddl: "alter table % alter g drop expression", after: "5, 9", same: true},
 }
 

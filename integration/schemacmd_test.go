@@ -107,8 +107,8 @@ func (d *deployment) checksDDL(t *testing.T) {
 		"ALTER TABLE customers RENAME TO patrons":              {3, []string{"source.tables does not cover public.patrons"}},
 		"ALTER TABLE customers ADD COLUMN \"Seen_at\" date":    {3, []string{"would share the Avro name Seen_at"}},
 		"DROP TABLE customers":                                 {3, []string{"the table is gone"}},
-		"ALTER TABLE customers ADD twice numeric GENERATED ALWAYS AS (worth * 2) STORED": {0, []string{
-			"twice is added: numeric, in Avro string or null", "column twice: "}},
+		"ALTER TABLE customers ADD twice numeric GENERATED ALWAYS AS (worth * 2) STORED": {3, []string{
+			"twice is added: numeric, in Avro string or null", "reread   column twice: it is computed for the rows that are there", "is held if the table has rows"}},
 		"ALTER TABLE customers ADD CHECK (id > 0)": {0, []string{"records stay as they are", "follow by themselves"}},
 		"ALTER TABLE customers DROP COLUMN nobody": {2, []string{`column "nobody" of relation "customers" does not exist`}},
 		"VACUUM FULL customers":                    {2, []string{`"VACUUM FULL" is not known to check-ddl`}},
