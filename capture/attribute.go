@@ -18,11 +18,12 @@ type attribute struct {
 	Type      uint32  `json:"type"`
 	Mod       int32   `json:"mod"`
 	Dropped   bool    `json:"dropped"`
-	Generated string  `json:"generated"` // "s" stored, "v" virtual, which is in no record; empty when it is neither
+	Generated string  `json:"generated"` // "s" stored, "v" virtual; empty when it is neither
 	Key       bool    `json:"key"`       // of the primary key
 	Identity  bool    `json:"identity"`  // of the index that is the replica identity by name
 	Filled    bool    `json:"filled"`    // with a default, a sequence or an expression where an insert gives no value
 	Missing   *string `json:"missing"`   // what rows older than the column have
+	Unlogged  bool    `json:"-" db:"-"`  // generated, and the log leaves its values out
 }
 
 // attributes reads all columns of a table in the order of their numbers; none when it is gone. The
@@ -38,7 +39,7 @@ func (c *catalogue) attributes(ctx context.Context, oid uint32) ([]attribute, er
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask for the columns of table %d: %w", oid, err)
 	}
-	return all, nil
+	return c.source.markUnlogged(all), nil
 }
 
 const (
@@ -80,7 +81,7 @@ func number(columns []pgoutput.RelationColumn, before *version, all []attribute)
 	out := make([]int16, len(columns))
 	if before != nil && slices.Equal(columns, before.Columns) {
 		for i := range out {
-			out[i] = before.Table.Columns[i].Attnum
+			out[i] = before.logged()[i].Attnum
 		}
 		return out // the statement that made today's shape came later
 	}
@@ -106,7 +107,7 @@ func numberBefore(v *version, c pgoutput.RelationColumn) (number int16, typed bo
 	}
 	for i, old := range v.Columns {
 		if old.Name == c.Name {
-			return v.Table.Columns[i].Attnum, old.Type == c.Type && old.Mod == c.Mod
+			return v.logged()[i].Attnum, old.Type == c.Type && old.Mod == c.Mod
 		}
 	}
 	return 0, false
@@ -115,7 +116,7 @@ func numberBefore(v *version, c pgoutput.RelationColumn) (number int16, typed bo
 // numberNow gives the number that a column's name has, likewise.
 func numberNow(all []attribute, c pgoutput.RelationColumn) (number int16, typed bool) {
 	for i := range all {
-		if a := &all[i]; a.Name == c.Name && !a.Dropped {
+		if a := &all[i]; a.Name == c.Name && !a.Dropped && !a.Unlogged {
 			return a.Number, a.Type == c.Type && a.Mod == c.Mod
 		}
 	}

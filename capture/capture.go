@@ -115,7 +115,7 @@ func (c *Capture) publish(ctx context.Context) error {
 	if err := c.source.ensureTrigger(ctx, c.cfg); err != nil {
 		return err
 	}
-	c.tables, c.shapes = nil, newShapes(&catalogue{source: c.source}, c.metrics)
+	c.tables, c.shapes = nil, newShapes(&catalogue{source: c.source, left: c.noteLeft}, c.metrics)
 	c.shapes.exact = c.cfg.DDL == DDLTrigger
 	c.shapes.captured = func(t *change.Table) bool { return captures(c.cfg.Tables, t) }
 	c.shapes.told = c.noteVersion
@@ -156,7 +156,7 @@ func (c *Capture) add(ctx context.Context, r *relation) error {
 	if err != nil {
 		return err
 	}
-	t, storage, _, err := c.shapes.catalogue.look(ctx, m, nil)
+	t, storage, _, err := c.shapes.catalogue.look(ctx, m, nil, false)
 	if err != nil {
 		return err
 	}
@@ -248,6 +248,7 @@ func (c *Capture) attach(ctx context.Context) error {
 	c.decoder = &decoder{
 		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,
 		heartbeat: heartbeatPrefix + c.cfg.Slot, ddl: ddlPrefix + c.cfg.Slot, rewrites: map[uint32]int{}, statement: c.surveySoon,
+		ahead: newAhead(c.shapes, c.noteUnread),
 	}
 	c.share(c.progress, down)
 	return nil

@@ -17,22 +17,25 @@ import (
 // base of a domain, whether a type is an enum, the primary key of a table with identity full.
 type catalogue struct {
 	source *source
-	told   []typeFact // by a message of the log; asked for when it is not among them
+	told   []typeFact                                // by a message of the log; asked for when it is not among them
+	terms  []term                                    // likewise; asked for when it is nil
+	left   func(t *change.Table, column, why string) // told of columns that cannot be computed; may be nil
 }
 
 // describe makes the table version that a Relation message stands for. The catalogue is that of today:
 // where it has another shape, a later statement has run already, and what it cannot answer is taken
-// from the version before, which may be nil. today tells whether it has this one.
-func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *version) (t *change.Table, today bool, err error) {
+// from the version before, which may be nil. today tells whether it has this one. In doubt, the numbers of
+// columns that had others before are not taken.
+func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *version, inDoubt bool) (t *change.Table, today bool, err error) {
 	all, err := c.attributes(ctx, m.OID)
 	if err != nil {
 		return nil, false, err
 	}
-	return c.describeBy(ctx, m, before, all)
+	return c.describeBy(ctx, m, before, all, inDoubt)
 }
 
 // describeBy describes a table by the columns that the catalogue had.
-func (c *catalogue) describeBy(ctx context.Context, m *pgoutput.Relation, before *version, all []attribute) (t *change.Table, today bool, err error) {
+func (c *catalogue) describeBy(ctx context.Context, m *pgoutput.Relation, before *version, all []attribute, inDoubt bool) (t *change.Table, today bool, err error) {
 	t = &change.Table{OID: m.OID, Schema: m.Schema, Name: m.Name, Identity: m.Identity}
 	t.Columns = make([]change.Column, len(m.Columns))
 	for i, col := range m.Columns {
@@ -44,16 +47,24 @@ func (c *catalogue) describeBy(ctx context.Context, m *pgoutput.Relation, before
 		if err != nil {
 			return nil, false, fmt.Errorf("cannot ask for the type of %s.%s: %w", t.QualifiedName(), col.Name, err)
 		}
-		if k := before.find(t.Columns[i].Attnum); isGone(&typ) && k >= 0 && before.Columns[k].Type == col.Type && before.Columns[k].Mod == col.Mod {
-			typ = before.Table.Columns[k].Type
+		if was := before.typed(t.Columns[i].Attnum, col.Type, col.Mod); isGone(&typ) && was != nil {
+			typ = *was
 		}
-		if c.source.iso {
-			typ = schemas.WithISO(typ)
-		}
-		t.Columns[i].Type = typ
+		t.Columns[i].Type = c.form(typ)
 	}
 	t.Key = keyOf(m, t, before, all, today)
-	return t, today, nil
+	if inDoubt {
+		doubt(t, before)
+	}
+	return t, today, c.derive(ctx, m, t, before, all)
+}
+
+// form gives a type the form that records are to have.
+func (c *catalogue) form(t change.Type) change.Type {
+	if c.source.iso {
+		return schemas.WithISO(t)
+	}
+	return t
 }
 
 // keyOf gives the record key's columns. With identity full they are not in the message: they are the

@@ -216,6 +216,9 @@ func (k *checker) tables(ctx context.Context) error {
 	}
 	for i := range chosen {
 		k.table(&chosen[i])
+		if err := k.generated(ctx, &chosen[i]); err != nil {
+			return err
+		}
 	}
 	if len(chosen) > 0 {
 		k.pass("%d tables are captured", len(chosen))
@@ -225,7 +228,7 @@ func (k *checker) tables(ctx context.Context) error {
 
 func (k *checker) table(r *relation) {
 	if fix := r.identityFix(); fix != "" {
-		k.fail(fix, "table %s has no usable replica identity: publishing it would make the application's own UPDATE and DELETE fail", r.sql())
+		k.fail(fix, "table %s: %s", r.sql(), r.identityFault())
 	}
 	if g := r.grants(k.source.user); k.cfg.Snapshot.Mode == SnapshotInitial && len(g) > 0 {
 		k.fail(strings.Join(g, "; "), "role %s may not read table %s for the snapshot", k.source.user, r.sql())
@@ -234,4 +237,18 @@ func (k *checker) table(r *relation) {
 		k.warn("ALTER TABLE "+r.sql()+" REPLICA IDENTITY FULL, if readers need it (the log grows by the old rows)",
 			"table %s does not log old rows: readers get no old values, and large values that an update leaves alone are marked unchanged", r.sql())
 	}
+}
+
+// generated names columns that are computed from several others, of which one may not travel.
+func (k *checker) generated(ctx context.Context, r *relation) error {
+	if r.Identity == "f" {
+		return nil
+	}
+	far, err := k.source.farGenerated(ctx, r)
+	if err == nil && len(far) > 0 {
+		k.warn("ALTER TABLE "+r.sql()+" REPLICA IDENTITY FULL, if that matters to readers",
+			"table %s: generated columns (%s) are computed from large values, which do not travel when an update leaves them alone: they are then read by key from the row as it is by that time",
+			r.sql(), strings.Join(far, ", "))
+	}
+	return err
 }

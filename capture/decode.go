@@ -41,6 +41,9 @@ type decoder struct {
 	// position of their own.
 	described []pgoutput.Relation
 
+	ahead *ahead // computes generated columns
+	rest  []byte // of the slab, from the frame at hand on
+
 	change change.Change // scratch, as the messages below
 	insert pgoutput.Insert
 	update pgoutput.Update
@@ -74,8 +77,10 @@ func (d *decoder) run(ctx context.Context, in <-chan *slab, p *pool) error {
 
 // slab walks the frames, whose lengths the receiver has checked.
 func (d *decoder) slab(ctx context.Context, b []byte) error {
+	d.ahead.forget()
 	for len(b) > 0 && !d.stopping.Load() {
 		n := 1 + int(binary.BigEndian.Uint32(b[1:]))
+		d.rest = b
 		if b[0] == 'd' {
 			if err := d.copyData(ctx, b[frameHeader:n]); err != nil {
 				return err

@@ -26,7 +26,7 @@ type CatalogueColumn struct {
 	Type      string // as format_type prints it, a domain under its own name
 	NotNull   bool
 	Default   string // the expression, or how the identity is generated; empty without one
-	Generated bool   // computed from other columns: not in the log before PostgreSQL 18
+	Generated bool   // computed from other columns
 	// Filled says that rows older than the column hold its default without having been written.
 	Filled bool
 }
@@ -88,11 +88,11 @@ func (s *source) state(ctx context.Context, r *relation) (*TableState, error) {
 		return nil, err
 	}
 	t := &TableState{}
-	if t.Table, _, err = (&catalogue{source: s}).describe(ctx, m, nil); err != nil {
+	if t.Table, _, err = (&catalogue{source: s}).describe(ctx, m, nil, false); err != nil {
 		return nil, err
 	}
 	if t.Fix = r.identityFix(); t.Fix != "" {
-		t.Fault = "it has no usable replica identity: publishing it would make the application's own UPDATE and DELETE fail"
+		t.Fault = r.identityFault()
 	}
 	t.Columns, err = s.columns(ctx, r)
 	return t, err

@@ -20,8 +20,17 @@ func (s *source) publicationOptions() string {
 }
 
 // logsGenerated tells whether stored generated columns can be had from the log. Before PostgreSQL 18 they
-// are in no record: a column that is always NULL would be taken for a value.
+// are computed (generated.go).
 func (s *source) logsGenerated() bool { return s.version >= 180000 }
+
+// markUnlogged marks the columns whose values the log leaves out.
+func (s *source) markUnlogged(all []attribute) []attribute {
+	for i := range all {
+		a := &all[i]
+		a.Unlogged = !a.Dropped && (a.Generated == "v" || a.Generated == "s" && !s.logsGenerated())
+	}
+	return all
+}
 
 // publication is what the catalogue says of ours.
 type publication struct {

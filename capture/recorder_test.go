@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/schemas"
+	"github.com/sluicecdc/sluice/schemas/avro"
 )
 
 // recorder is a Downstream in memory. It outlives captures, as a topic does: what was published whole
@@ -31,6 +33,7 @@ type recorder struct {
 	failure error
 	stall   chan struct{} // Publish waits while it is not nil and open
 	lazy    bool          // durable does not follow by itself
+	avro    bool          // changes are shown as a reader of their records sees them
 }
 
 // group is a published group: its changes as text.
@@ -148,6 +151,9 @@ func (r *recorder) Close() error { return nil }
 
 // text writes a change as "op table before -> after", values as their Go form whatever their format.
 func (r *recorder) text(c *change.Change) string {
+	if r.avro && c.Table != nil {
+		c = r.asRead(c)
+	}
 	if c.Op == change.Message {
 		return fmt.Sprintf("m %s=%s", c.Prefix, c.Content)
 	}
@@ -162,6 +168,38 @@ func (r *recorder) text(c *change.Change) string {
 		}
 	}
 	return s
+}
+
+// asRead gives a change as its record is read. The text of a value does not depend on the way it came.
+func (r *recorder) asRead(c *change.Change) *change.Change {
+	topic := schemas.Topic("src", c.Table.Schema, c.Table.Name)
+	pair, err := schemas.ForTable(topic, c.Table)
+	if err != nil {
+		r.t.Error(err)
+		return c
+	}
+	e, err1 := avro.NewEncoder(avro.Options{Source: "src", Topic: topic, Table: c.Table})
+	d, err2 := avro.NewDecoder(pair.Key, pair.Value)
+	if err1 != nil || err2 != nil {
+		r.t.Error(err1, err2)
+		return c
+	}
+	var (
+		record avro.Record
+		arena  []byte
+	)
+	frame, err := e.Envelope(nil, &change.Group{}, c, avro.Order{}, 0)
+	if err == nil {
+		_, frame, err = avro.SplitFrame(frame)
+	}
+	if err == nil {
+		err = d.Envelope(frame, &record, &arena)
+	}
+	if err != nil {
+		r.t.Error(err)
+	}
+	record.Change.Table, record.Change.OtherKey = c.Table, c.OtherKey
+	return &record.Change
 }
 
 func (r *recorder) keyOnly(c *change.Change) change.Row {

@@ -80,6 +80,17 @@ func (c *Capture) noteSurvey(tables []TableStatus) {
 	c.metrics.uncaptured.Set(float64(uncaptured))
 }
 
+// noteLeft tells of a generated column that is in no record.
+func (c *Capture) noteLeft(t *change.Table, column, why string) {
+	c.log.Warn("generated column is left out of the records", "table", t.QualifiedName(), "column", column, "reason", why)
+}
+
+// noteUnread tells of values that the log does not hold and the source no longer does.
+func (c *Capture) noteUnread(t *change.Table, columns string, rows int) {
+	c.log.Warn("generated columns are NULL in the records of rows whose log lacks what they are computed from: the rows are gone or have another key by now, "+
+		"which later records say; REPLICA IDENTITY FULL avoids it", "table", t.QualifiedName(), "columns", columns, "rows", rows)
+}
+
 // notePartial notes that rows of a table are not in Kafka.
 func (c *Capture) notePartial(oid uint32, what string) {
 	c.mu.Lock()

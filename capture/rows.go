@@ -14,6 +14,9 @@ func (d *decoder) onInsert(ctx context.Context, b []byte) error {
 		return fatal(err)
 	}
 	s, err := d.shapes.row(m.Relation, m.New)
+	if err == nil && s.compute != nil {
+		err = d.compute(ctx, s, nil, &m.New)
+	}
 	if err != nil {
 		return err
 	}
@@ -28,6 +31,9 @@ func (d *decoder) onDelete(ctx context.Context, b []byte) error {
 		return fatal(err)
 	}
 	s, err := d.shapes.row(m.Relation, m.Old)
+	if err == nil && s.compute != nil {
+		err = d.compute(ctx, s, &m.Old, nil)
+	}
 	if err != nil {
 		return err
 	}
@@ -47,13 +53,18 @@ func (d *decoder) onUpdate(ctx context.Context, b []byte) error {
 		return err
 	}
 	s.updates++
+	if m.Before != change.BeforeNone && len(m.Old) != len(m.New) {
+		return fatal(fmt.Errorf("cannot read an update of %s: its old row has %d columns, its new one %d", s.table.QualifiedName(), len(m.Old), len(m.New)))
+	}
+	if s.compute != nil {
+		if err := d.compute(ctx, s, &m.Old, &m.New); err != nil {
+			return err
+		}
+	}
 	c := &d.change
 	*c = change.Change{Op: change.Update, Table: s.table, LSN: c.LSN, After: m.New}
 	if m.Before == change.BeforeNone {
 		return d.emit(ctx, c)
-	}
-	if len(m.Old) != len(m.New) {
-		return fatal(fmt.Errorf("cannot read an update of %s: its old row has %d columns, its new one %d", s.table.QualifiedName(), len(m.Old), len(m.New)))
 	}
 	s.trimKey(m.Before, m.Old)
 	fillUnchanged(m.New, m.Old)

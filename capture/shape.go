@@ -21,6 +21,7 @@ type shape struct {
 	table    *change.Table
 	columns  []pgoutput.RelationColumn // as the last message had them
 	identity []bool                    // by column: part of the replica identity
+	compute  *computation              // of columns that the log leaves out; nil when there are none
 	outside  bool                      // of source.tables: its name is another than when it was published
 	leaving  *version                  // to be told when a change is dropped; nil when it was
 	storage  string                    // version.Storage, until the stream describes the table
@@ -87,8 +88,12 @@ func (s *shapes) learn(ctx context.Context, xid uint32, lsn change.LSN, m *pgout
 	}
 	v := version{From: lsn, Columns: m.Columns}
 	if before.fits(m) && (passed || s.exact && before.Exact) {
-		v.Table = before.Table // log that comes again, from before a version that is known, or as it was told
-	} else if err = s.describe(ctx, xid, m, before, &v); err != nil {
+		// Log that comes again, from before a version that is known, or as it was told.
+		v.Table, err = s.catalogue.computable(ctx, before.Table)
+	} else {
+		err = s.describe(ctx, xid, m, before, &v)
+	}
+	if err != nil {
 		return err
 	}
 	if v, err = s.record(ctx, v, before, passed); err != nil {
@@ -111,15 +116,12 @@ func (s *shapes) describe(ctx context.Context, xid uint32, m *pgoutput.Relation,
 	}
 	var files string
 	var err error
-	if v.Table, v.Storage, files, err = s.catalogue.look(ctx, m, before); err != nil {
+	if v.Table, v.Storage, files, err = s.catalogue.look(ctx, m, before, before.fits(m) && !s.fresh[m.OID]); err != nil {
 		return err
 	}
 	v.Exact = s.exact && v.Storage != "" // what comes after will be told
 	if v.Storage == "" && before != nil {
 		v.Storage = before.Storage // while the files are these, nothing was rewritten since then
-	}
-	if before.fits(m) && !s.fresh[m.OID] {
-		v.Table = doubt(v.Table, before)
 	}
 	s.fresh[m.OID] = true
 	known := s.byOID[m.OID]
@@ -133,13 +135,13 @@ func (s *shapes) describe(ctx context.Context, xid uint32, m *pgoutput.Relation,
 // doubt forgets the numbers of columns that have others now, in the first message of a connection: a
 // column was dropped and added again under its name and type, and the message may be from before or
 // from after it.
-func doubt(t *change.Table, before *version) *change.Table {
+func doubt(t *change.Table, before *version) {
+	was := before.logged()
 	for i := range t.Columns {
-		if was := before.Table.Columns[i].Attnum; was != 0 && was != t.Columns[i].Attnum {
+		if n := was[i].Attnum; n != 0 && n != t.Columns[i].Attnum {
 			t.Columns[i].Attnum, t.Columns[i].Missing = 0, nil
 		}
 	}
-	return t
 }
 
 // record notes a version unless the one before is the same, and gives the one in force.
@@ -182,10 +184,6 @@ func (s *shapes) drops(oid uint32) bool {
 
 // set notes a table, and gives the one in force: the earlier when they are equal.
 func (s *shapes) set(t *change.Table, m *pgoutput.Relation) *change.Table {
-	identity := make([]bool, len(m.Columns))
-	for i, c := range m.Columns {
-		identity[i] = c.Key
-	}
 	old := s.byOID[m.OID]
 	if old == nil {
 		old = &shape{table: t, counters: s.metrics.counters(t)}
@@ -203,8 +201,22 @@ func (s *shapes) set(t *change.Table, m *pgoutput.Relation) *change.Table {
 	if !reflect.DeepEqual(old.table, t) {
 		old.table = t
 	}
-	old.identity, old.columns = identity, m.Columns
+	old.columns, old.identity, old.compute = m.Columns, identityOf(m, old.table), computationOf(old.table)
 	return old.table
+}
+
+// identityOf tells of each column whether old keys hold it. One that is computed from an old key counts.
+func identityOf(m *pgoutput.Relation, t *change.Table) []bool {
+	identity, logged := make([]bool, len(t.Columns)), 0
+	for i := range t.Columns {
+		if t.Columns[i].Expression != nil {
+			identity[i] = t.IsKey(i)
+			continue
+		}
+		identity[i] = m.Columns[logged].Key
+		logged++
+	}
+	return identity
 }
 
 // of gives a table of the stream.
@@ -218,8 +230,8 @@ func (s *shapes) of(oid uint32) (*shape, error) {
 // row gives the table of a row and checks that the row fits it.
 func (s *shapes) row(oid uint32, r change.Row) (*shape, error) {
 	t, err := s.of(oid)
-	if err == nil && len(r) != len(t.table.Columns) {
-		return nil, fatal(fmt.Errorf("cannot read a row of %s: it has %d columns, its table %d", t.table.QualifiedName(), len(r), len(t.table.Columns)))
+	if err == nil && len(r) != len(t.columns) {
+		return nil, fatal(fmt.Errorf("cannot read a row of %s: it has %d columns, its table %d", t.table.QualifiedName(), len(r), len(t.columns)))
 	}
 	return t, err
 }
@@ -236,10 +248,10 @@ func (s *shapes) flushCounts() {
 	}
 }
 
-// needsText tells whether a table has a column that cannot be read in binary.
+// needsText tells whether a table has a column of the log that cannot be read in binary.
 func needsText(t *change.Table) bool {
 	for i := range t.Columns {
-		if !avro.Binary(t.Columns[i].Type) {
+		if c := &t.Columns[i]; c.Expression == nil && !avro.Binary(c.Type) {
 			return true
 		}
 	}

@@ -92,19 +92,19 @@ func (i *standIn) probe() string {
 
 // look describes the stand-in as it is now, under the name of the table that it stands for.
 func (i *standIn) look(ctx context.Context) error {
-	const q = `SELECT c.oid, c.relname, c.relkind::text, c.relreplident::text, ` + hasIdentity + `,
+	const q = `SELECT c.oid, c.relname, c.relkind::text, c.relreplident::text, ` + hasIdentity + `, ` + blind + `,
 		coalesce((SELECT max(pg_relation_filenode(p.relid)) FROM pg_partition_tree(c.oid) p WHERE p.isleaf), pg_relation_filenode(c.oid), 0)
 		FROM pg_class c WHERE c.oid = to_regclass($1)`
 	r := *i.of
 	var file uint32
-	if err := i.tx.QueryRow(ctx, q, i.sql()).Scan(&r.OID, &i.name, &i.of.Kind, &i.of.Identity, &i.of.HasIdentity, &file); err != nil {
+	if err := i.tx.QueryRow(ctx, q, i.sql()).Scan(&r.OID, &i.name, &i.of.Kind, &i.of.Identity, &i.of.HasIdentity, &i.of.Blind, &file); err != nil {
 		return fmt.Errorf("cannot look at the stand-in for %s: %w", i.of.sql(), err)
 	}
 	i.oid = r.OID
 	i.rewritten = i.filenode != 0 && i.filenode != file
 	i.forgotten = i.forgotten || i.rewritten
 	i.filenode = file
-	r.Kind, r.Identity, r.HasIdentity = i.of.Kind, i.of.Identity, i.of.HasIdentity
+	r.Kind, r.Identity, r.HasIdentity, r.Blind = i.of.Kind, i.of.Identity, i.of.HasIdentity, i.of.Blind
 	now, err := i.source.state(ctx, &r)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ type statement struct {
 	Storage  string      `json:"storage"`
 	Columns  []attribute `json:"columns"`
 	Types    []typeFact  `json:"types"`
+	Terms    []term      `json:"terms"`
 }
 
 // retyped is the bit of a rewrite's reason that stands for columns of another type
@@ -82,8 +83,8 @@ func (s *shapes) follow(ctx context.Context, lsn change.LSN, st *statement, reas
 		return err // it comes again
 	}
 	m := st.relation(s.catalogue.source.logsGenerated())
-	told := &catalogue{source: s.catalogue.source, told: st.Types}
-	t, _, err := told.describeBy(ctx, m, before, st.Columns)
+	told := &catalogue{source: s.catalogue.source, told: st.Types, terms: st.Terms, left: s.catalogue.left}
+	t, _, err := told.describeBy(ctx, m, before, told.source.markUnlogged(st.Columns), false)
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (st *statement) mark(v, before *version, reason int) (made bool) {
 		was := before.find(col.Attnum)
 		k := slices.IndexFunc(st.Columns, func(a attribute) bool { return a.Number == col.Attnum })
 		switch {
-		case was < 0 && reason != 0 && col.Missing == nil && k >= 0 && st.Columns[k].Filled:
+		case was < 0 && (reason != 0 || col.Expression != nil) && col.Missing == nil && k >= 0 && st.Columns[k].Filled:
 			col.Untold, made = v.From, true
 		case was >= 0:
 			col.Untold = before.Table.Columns[was].Untold

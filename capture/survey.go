@@ -76,12 +76,16 @@ func (c *Capture) survey(ctx context.Context) error {
 func (c *Capture) surveyOne(ctx context.Context, r *relation, p *publication) TableStatus {
 	t := TableStatus{Table: change.FormatName(r.Schema, r.Name), OID: r.OID, qualified: r.Schema + "." + r.Name, Captured: slices.Contains(p.Tables, r.OID), Fix: r.identityFix()}
 	switch {
+	case t.Fix != "" && t.Captured && r.Blind:
+		t.Reason = r.identityFault()
+		c.tellOnce(r.OID, t)
+		return t
 	case t.Fix != "" && t.Captured:
 		t.Reason = "it has no usable replica identity any more: the application's own UPDATE and DELETE fail until it has"
 		c.tellOnce(r.OID, t)
 		return t
 	case t.Fix != "":
-		t.Reason = "it has no usable replica identity: publishing it would make the application's own UPDATE and DELETE fail"
+		t.Reason = r.identityFault()
 		return t
 	case t.Captured:
 		return t

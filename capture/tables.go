@@ -26,6 +26,7 @@ type relation struct {
 	Readable    bool
 	SchemaUsage bool
 	Bare        int64 // partitions that have no identity although it has
+	Blind       bool  // old keys in the log lack a generated column and what it is computed from
 }
 
 func (r *relation) sql() string { return quoteTable(r.Schema, r.Name) }
@@ -34,6 +35,14 @@ func (r *relation) sql() string { return quoteTable(r.Schema, r.Name) }
 const hasIdentity = `CASE c.relreplident WHEN 'f' THEN true WHEN 'n' THEN false ELSE EXISTS (
 				SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid
 				AND CASE c.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE i.indisreplident END) END`
+
+// blind tells of a pg_class c whether its replica identity has a generated column that is computed from
+// columns outside of it. Before PostgreSQL 18 old keys come without either.
+const blind = `current_setting('server_version_num')::int < 180000 AND EXISTS (
+				SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attgenerated = 's'
+				JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum, LATERAL (` + inputsOf + `) u
+				WHERE i.indrelid = c.oid AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END
+				AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND NOT u.number = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))`
 
 // relations lists what could be captured, and what a name might be mistaken for.
 func (s *source) relations(ctx context.Context) ([]relation, error) {
@@ -46,7 +55,8 @@ func (s *source) relations(ctx context.Context) ([]relation, error) {
 				WHERE p.isleaf AND (l.relreplident = 'n' OR l.relreplident IN ('d', 'i') AND NOT EXISTS (
 					SELECT FROM pg_index i WHERE i.indrelid = l.oid AND i.indisvalid
 					AND CASE l.relreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE i.indisreplident END)))
-			ELSE 0 END
+			ELSE 0 END,
+			` + blind + `
 		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
 		ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
@@ -136,7 +146,7 @@ func (r *relation) unusable() string {
 // identityFix gives the statement that lets a table without a usable replica identity be captured.
 // Without it a publication would make the application's own UPDATE and DELETE fail.
 func (r *relation) identityFix() string {
-	if r.HasIdentity && r.Bare == 0 {
+	if r.HasIdentity && r.Bare == 0 && !r.Blind {
 		return ""
 	}
 	fix := "ALTER TABLE " + r.sql() + " REPLICA IDENTITY FULL"
@@ -158,13 +168,30 @@ func (r *relation) grants(user string) []string {
 	return out
 }
 
-// checkIdentities refuses tables whose UPDATE and DELETE a publication would break.
+// identityFault says what is wrong where there is a fix.
+func (r *relation) identityFault() string {
+	if r.HasIdentity && r.Bare == 0 {
+		return "its replica identity has a generated column: before PostgreSQL 18 the log does not say the key of a deleted row"
+	}
+	return "it has no usable replica identity: publishing it would make the application's own UPDATE and DELETE fail"
+}
+
+// checkIdentities refuses tables whose UPDATE and DELETE a publication would break, or could not tell.
 func checkIdentities(tables []relation) error {
-	var bad []string
+	var bad, untold []string
 	for i := range tables {
-		if fix := tables[i].identityFix(); fix != "" {
+		t := &tables[i]
+		switch fix := t.identityFix(); {
+		case fix == "":
+		case t.HasIdentity && t.Bare == 0:
+			untold = append(untold, fix)
+		default:
 			bad = append(bad, fix)
 		}
+	}
+	if len(untold) > 0 {
+		return fatal(fmt.Errorf("cannot capture tables whose replica identity has a generated column that is computed from columns outside of it: before PostgreSQL 18 "+
+			"the log does not say the key of a deleted row. Run (the log then holds whole old rows): %s", strings.Join(append(untold, bad...), "; ")))
 	}
 	if len(bad) == 0 {
 		return nil

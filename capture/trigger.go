@@ -46,6 +46,8 @@ BEGIN
 			'columns', (SELECT coalesce(json_agg(json_build_object('number', q.number, 'name', q.name, 'type', q.type::bigint, 'mod', q.mod, 'dropped', q.dropped,
 				'generated', q.generated, 'key', q.key, 'identity', q.identity, 'filled', q.filled, 'missing', q.missing) ORDER BY q.number), '[]')
 				FROM (` + attributeQuery + `changed.oid) q),
+			'terms', (SELECT coalesce(json_agg(json_build_object('number', q.number, 'sql', q.sql, 'differs', q.differs, 'input', q.input, 'name', q.name,
+				'oid', q.oid::bigint, 'type', q.type) ORDER BY q.number, q.input), '[]') FROM (` + termQuery + `changed.oid) q),
 			'types', (SELECT coalesce(json_agg(json_build_object('oid', q.oid::bigint, 'mod', q.mod, 'kind', q.kind, 'base', q.base::bigint, 'base_mod', q.base_mod,
 				'elem', q.elem::bigint, 'commas', q.commas, 'name', q.name, 'plain', q.plain)), '[]') FROM (
 				WITH RECURSIVE k(oid, mod) AS (

@@ -48,12 +48,12 @@ func rewritten(before, now string) bool {
 
 // look describes a table. agreed is its storage when the description is of the same moment and the
 // catalogue has the message's shape, so that a rewrite after it can be told; files is the storage as it is.
-func (c *catalogue) look(ctx context.Context, m *pgoutput.Relation, before *version) (t *change.Table, agreed, files string, err error) {
+func (c *catalogue) look(ctx context.Context, m *pgoutput.Relation, before *version, inDoubt bool) (t *change.Table, agreed, files string, err error) {
 	first, err := c.storage(ctx, m.OID)
 	if err != nil {
 		return nil, "", "", err
 	}
-	t, today, err := c.describe(ctx, m, before)
+	t, today, err := c.describe(ctx, m, before, inDoubt)
 	if err != nil {
 		return nil, "", "", err
 	}
@@ -77,7 +77,7 @@ func (c *catalogue) markUntold(ctx context.Context, v, before *version, storage 
 			col.Untold = before.Table.Columns[was].Untold
 			continue
 		}
-		if !rewritten(before.Storage, storage) || col.Attnum == 0 || col.Missing != nil {
+		if col.Expression == nil && !rewritten(before.Storage, storage) || col.Attnum == 0 || col.Missing != nil {
 			continue
 		}
 		filled, err := c.filled(ctx, v.Table.OID, col.Attnum)

@@ -39,6 +39,24 @@ func (v *version) find(attnum int16) int {
 	return slices.IndexFunc(v.Table.Columns, func(c change.Column) bool { return c.Attnum == attnum })
 }
 
+// typed gives the type that the column of a number had, nil unless the log said the same of it.
+func (v *version) typed(attnum int16, oid uint32, mod int32) *change.Type {
+	if v == nil || attnum == 0 {
+		return nil
+	}
+	for i, c := range v.logged() {
+		if c.Attnum == attnum && v.Columns[i].Type == oid && v.Columns[i].Mod == mod {
+			return &c.Type
+		}
+	}
+	return nil
+}
+
+// logged gives the columns that travel in the log, one for each of Columns.
+func (v *version) logged() []change.Column {
+	return slices.DeleteFunc(slices.Clone(v.Table.Columns), func(c change.Column) bool { return c.Expression != nil })
+}
+
 // maxVersions bounds the history of a table. Only log that is not confirmed can come again, and a
 // version is written when everything before it is durable.
 const maxVersions = 8

@@ -49,7 +49,7 @@ func (d *deployment) showsSchema(t *testing.T) {
 		"topic    "+d.name+".public.customers", "key      id", "identity default",
 		"bigint, key", "character varying(40)", "billing.clients.full_name", "public.customers.name",
 		"long timestamp-micros or null, named Seen_at", "array of string or null", "bytes decimal(12,2) or null",
-		"none: generated columns are not in the log", "none: a transform takes it out", "bigint, by a transform",
+		"upper_name", "public.customers.upper_name", "none: a transform takes it out", "bigint, by a transform",
 		"subject  "+d.name+".public.customers-value: version 1, id ", "the table as it is")
 	out, status = d.command("schema", "show", "public.nobody")
 	wants(t, out, status, 2, "table public.nobody is not captured")
@@ -107,8 +107,8 @@ func (d *deployment) checksDDL(t *testing.T) {
 		"ALTER TABLE customers RENAME TO patrons":              {3, []string{"source.tables does not cover public.patrons"}},
 		"ALTER TABLE customers ADD COLUMN \"Seen_at\" date":    {3, []string{"would share the Avro name Seen_at"}},
 		"DROP TABLE customers":                                 {3, []string{"the table is gone"}},
-		"ALTER TABLE customers ADD twice numeric GENERATED ALWAYS AS (worth * 2) STORED": {0, []string{
-			"records stay as they are", "note column twice is generated and in no record"}},
+		"ALTER TABLE customers ADD twice numeric GENERATED ALWAYS AS (worth * 2) STORED": {3, []string{
+			"twice is added: numeric, in Avro string or null", "reread   column twice: it is computed for the rows that are there", "is held if the table has rows"}},
 		"ALTER TABLE customers ADD CHECK (id > 0)": {0, []string{"records stay as they are", "follow by themselves"}},
 		"ALTER TABLE customers DROP COLUMN nobody": {2, []string{`column "nobody" of relation "customers" does not exist`}},
 		"VACUUM FULL customers":                    {2, []string{`"VACUUM FULL" is not known to check-ddl`}},

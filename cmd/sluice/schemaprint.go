@@ -80,7 +80,7 @@ func (c *shownColumn) record() string {
 	case c.Avro != "":
 		return c.Avro
 	case c.Generated:
-		return "none: generated columns are not in the log"
+		return "none: it is generated and cannot be computed from the log"
 	}
 	return "none: a transform takes it out"
 }

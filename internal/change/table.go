@@ -41,6 +41,23 @@ type Column struct {
 	// Field is the column's name in the records of its topic where that does not follow from Name: a
 	// column whose type has changed gets another field.
 	Field string
+	// Expression is set on a generated column that the source's log leaves out: its values are computed.
+	Expression *Expression `json:",omitempty"`
+}
+
+// Expression says how the values of a generated column follow from others of its row.
+type Expression struct {
+	// SQL is cast to the column's type and names the inputs as they are named here.
+	SQL    string
+	Inputs []Input
+}
+
+// Input is a column that an expression reads.
+type Input struct {
+	Attnum int16
+	Name   string
+	OID    uint32 // of the type
+	Type   string // in SQL, with its collation where that is not the type's own
 }
 
 // IsKey tells whether column i is part of the record key.
