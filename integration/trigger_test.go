@@ -129,7 +129,7 @@ func TestTriggerNeedsASuperuser(t *testing.T) {
 }
 
 // The trigger's message comes before the first row behind the statement, also where nothing is in the log
-// between the two. Rows that a column's first rows make are not taken for those of a forgotten default.
+// between the two. Otherwise the row's value is taken for that of a forgotten default.
 func TestTriggerTellsBeforeTheFirstRow(t *testing.T) {
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("postgres %d", version), func(t *testing.T) {
