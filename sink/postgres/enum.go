@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
@@ -41,8 +42,26 @@ func (s *Sink) extend(ctx context.Context, err error) error {
 		if lacks {
 			return s.addLabel(ctx, e.t, c, string(v.Data), ours)
 		}
+		if strings.HasSuffix(c.typ, "[]") {
+			if added := s.extendElement(ctx, e.t, c, string(v.Data)); added != nil {
+				return added
+			}
+		}
 	}
 	return err
+}
+
+// extendElement does the same for a value in an array; nil when no element lacks one.
+func (s *Sink) extendElement(ctx context.Context, t *target, c column, array string) error {
+	rows, err := s.query(ctx, `SELECT e.oid::regtype::text, l.label, pg_catalog.pg_has_role(e.typowner, 'USAGE')
+		FROM pg_catalog.pg_type a JOIN pg_catalog.pg_type e ON e.oid = a.typelem AND e.typarray = a.oid AND e.typtype = 'e', unnest($2::text[]) l(label)
+		WHERE a.oid = pg_catalog.to_regtype($1) AND l.label IS NOT NULL
+		AND NOT EXISTS (SELECT FROM pg_catalog.pg_enum WHERE enumtypid = e.oid AND enumlabel = l.label) LIMIT 1`, c.typ, array)
+	if err != nil || len(rows) == 0 {
+		return nil // the value's own error is the one to tell
+	}
+	c.typ = string(rows[0][0])
+	return s.addLabel(ctx, t, c, string(rows[0][1]), string(rows[0][2]) == "t")
 }
 
 // lacksLabel tells whether a type is an enum without a value, and whether it is ours to alter.

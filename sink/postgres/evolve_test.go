@@ -165,27 +165,31 @@ func (d *database) shown(t *testing.T) string {
 
 // An enum type of the destination gets the values that the source's gets, where evolve lets it.
 func TestEnumGetsValues(t *testing.T) {
-	d := fresh(t)
-	d.exec(t, "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE t (id int PRIMARY KEY, v mood)")
-	v := version(8, "t", "1 id integer*", "2 v mood")
 	for _, mode := range []sink.Evolve{sink.EvolveAdd, sink.EvolveAll, sink.EvolveNone} {
-		c := hard("t")
-		c.Evolve = mode
-		s := d.resumed(t, c)
-		last := create(v, "2", "as in "+string(mode))
-		err := apply(s, create(v, "1", "sad"), last)
-		if mode == sink.EvolveNone {
-			d.runWhatItSays(t, err)
-		} else if err == nil || !sink.Retryable(err) {
-			t.Fatalf("%s: got %v, want to be asked again", mode, err)
-		}
-		if _, err := s.Resume(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		mustApply(t, s, create(v, "1", "sad"), last)
-		d.want(t, "SELECT id, v FROM t ORDER BY id", "1|sad", "2|as in "+string(mode))
-		_ = s.Close()
+		t.Run(string(mode)+" value", func(t *testing.T) { testEnumGetsValue(t, mode, "new", "{}") })
+		t.Run(string(mode)+" in an array", func(t *testing.T) { testEnumGetsValue(t, mode, "sad", `{sad,NULL,"quite new"}`) })
 	}
+}
+
+func testEnumGetsValue(t *testing.T, mode sink.Evolve, value, array string) {
+	d := fresh(t)
+	d.exec(t, "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE t (id int PRIMARY KEY, v mood, a mood[])")
+	v := version(8, "t", "1 id integer*", "2 v mood", "3 a mood[]")
+	c := hard("t")
+	c.Evolve = mode
+	s := d.resumed(t, c)
+	last := create(v, "2", value, array)
+	err := apply(s, create(v, "1", "sad", "{}"), last)
+	if mode == sink.EvolveNone {
+		d.runWhatItSays(t, err)
+	} else if err == nil || !sink.Retryable(err) {
+		t.Fatalf("got %v, want to be asked again", err)
+	}
+	if _, err := s.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustApply(t, s, create(v, "1", "sad", "{}"), last)
+	d.want(t, "SELECT id, v, a::text FROM t ORDER BY id", "1|sad|{}", "2|"+value+"|"+array)
 }
 
 // A column is added with a value of an enum type as its default that the type lacks.
