@@ -32,6 +32,7 @@ const (
 	stateNoPrerequisite  = "55000" // the slot is lost, or the server is not set up
 	stateDuplicate       = "42710"
 	stateUndefinedObject = "42704"
+	stateUndefinedTable  = "42P01"
 	stateNoPrivilege     = "42501"
 	stateInvalidTable    = "42P16"
 	stateWrongObject     = "42809"

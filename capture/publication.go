@@ -73,7 +73,13 @@ func (s *source) ensurePublication(ctx context.Context, name string, all, tables
 		return err
 	}
 	for _, statement := range s.publicationSQL(name, p, all, tables) {
-		if _, err := s.pool.Exec(ctx, statement); err != nil {
+		_, err := s.pool.Exec(ctx, statement)
+		switch sqlState(err) {
+		case stateDuplicate, stateUndefinedObject, stateUndefinedTable:
+			// Without the code, so that it is tried again, with a new list.
+			return fmt.Errorf("tables were made, dropped or published while publication %s was set up (%s): %v", name, statement, err)
+		}
+		if err != nil {
 			return s.publicationError(err, name, statement)
 		}
 	}

@@ -30,5 +30,9 @@ func TestPublicationKeepsTablesMadeMeanwhile(t *testing.T) {
 				t.Errorf("the publication holds %s", got)
 			}
 		}
+		d.run(`DROP TABLE b; ALTER PUBLICATION p DROP TABLE a`)
+		if err := s.ensurePublication(t.Context(), "p", all, chosen); err == nil || !temporary(err) {
+			t.Errorf("a table that was dropped meanwhile gives %v, want to be asked again", err)
+		}
 	})
 }

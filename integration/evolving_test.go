@@ -29,10 +29,11 @@ func TestRandomSchemaChangesTold(t *testing.T) {
 	}
 }
 
-// The same, while capture and the sink are killed again and again.
+// The same, while capture and the sink are killed again and again. Without the trigger, sinks would be held by
+// a column that is added while capture is down, to a table that was rewritten or emptied at some time before.
 func TestRandomSchemaChangesUnderKills(t *testing.T) {
 	for _, version := range []int{15, 18} {
-		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { randomSchemaChanges(t, version, true, false) })
+		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { randomSchemaChanges(t, version, true, true) })
 	}
 }
 
