@@ -77,7 +77,7 @@ func (s *source) ensurePublication(ctx context.Context, name string, all, tables
 		switch sqlState(err) {
 		case stateDuplicate, stateUndefinedObject, stateUndefinedTable:
 			// Without the code, so that it is tried again, with a new list.
-			return fmt.Errorf("tables were made, dropped or published while publication %s was set up (%s): %v", name, statement, err)
+			return fmt.Errorf("cannot set up publication %s, as tables were made, dropped or published meanwhile (%s): %s", name, statement, err.Error())
 		}
 		if err != nil {
 			return s.publicationError(err, name, statement)
