@@ -158,7 +158,7 @@ func newWriter(log *fakeLog, partitions map[string]int, mine ...string) *writer 
 func (w *writer) begin(snapshot bool) {
 	w.commit += 10
 	w.group, w.ordinal, w.snapshot = fmt.Sprintf("g:%d", w.commit), 0, snapshot
-	w.counts = map[string]*avro.Collection{}
+	w.counts, w.held = map[string]*avro.Collection{}, map[string]int{}
 }
 
 func (w *writer) tp(table string, p int) kafka.TopicPartition {
@@ -227,15 +227,11 @@ func (w *writer) end() {
 		e.Collections = append(e.Collections, *c)
 		e.EventCount += c.EventCount
 	}
-	w.held = nil
 	w.log.append(endsOf, kafka.Record{Key: []byte("e"), Value: jsonOf(e)})
 }
 
 // hold has the END of the open group say that the records of a table from a partition on wait.
 func (w *writer) hold(table string, from int) {
-	if w.held == nil {
-		w.held = map[string]int{}
-	}
 	w.held["public."+table] = from
 }
 
