@@ -60,15 +60,13 @@ const (
 
 // agreeing gives for each column of a message the attribute that it is, nil when today's catalogue
 // describes another shape: a later statement has run already. Generated columns are in the message
-// where the publication has them.
+// where the log has them.
 func agreeing(columns []pgoutput.RelationColumn, all []attribute) []attribute {
-	for _, generated := range []bool{false, true} {
-		live := slices.DeleteFunc(slices.Clone(all), func(a attribute) bool { return a.Dropped || a.Generated == "v" || a.Generated != "" && !generated })
-		if slices.EqualFunc(columns, live, func(c pgoutput.RelationColumn, a attribute) bool {
-			return c.Name == a.Name && c.Type == a.Type && c.Mod == a.Mod
-		}) {
-			return live
-		}
+	live := slices.DeleteFunc(slices.Clone(all), func(a attribute) bool { return a.Dropped || a.Unlogged })
+	if slices.EqualFunc(columns, live, func(c pgoutput.RelationColumn, a attribute) bool {
+		return c.Name == a.Name && c.Type == a.Type && c.Mod == a.Mod
+	}) {
+		return live
 	}
 	return nil
 }

@@ -148,8 +148,11 @@ func doubt(t *change.Table, before *version) {
 func (s *shapes) record(ctx context.Context, v version, before *version, passed bool) (version, error) {
 	switch {
 	case before != nil && sameShape(before.Table, v.Table):
-		if v.Storage != "" {
+		if v.Storage != "" && v.Storage != before.Storage {
 			before.Storage = v.Storage
+			if err := s.history.store(ctx, v.Table.OID); err != nil {
+				return v, err
+			}
 		}
 		before.Exact = before.Exact || v.Exact
 		v = *before

@@ -49,7 +49,7 @@ func (s *source) relations(ctx context.Context) ([]relation, error) {
 	const q = `
 		SELECT c.oid, n.nspname, c.relname, c.relkind::text, c.relreplident::text, c.relispartition, c.relpersistence::text,
 			` + hasIdentity + `,
-			pg_has_role(c.relowner, 'USAGE'), has_table_privilege(c.oid, 'SELECT'), has_schema_privilege(n.oid, 'USAGE'),
+			pg_has_role(c.relowner, 'USAGE'), coalesce(has_table_privilege(c.oid, 'SELECT'), false), has_schema_privilege(n.oid, 'USAGE'),
 			CASE WHEN c.relkind = 'p' THEN (
 				SELECT count(*) FROM pg_partition_tree(c.oid) p JOIN pg_class l ON l.oid = p.relid
 				WHERE p.isleaf AND (l.relreplident = 'n' OR l.relreplident IN ('d', 'i') AND NOT EXISTS (

@@ -115,15 +115,27 @@ func (h *history) add(ctx context.Context, v version) (version, error) {
 	}
 	all = append(slices.Clone(all), v)
 	all = all[max(0, len(all)-maxVersions):]
-	b, err := json.Marshal(all)
-	if err != nil {
+	was := h.byOID[v.Table.OID]
+	h.byOID[v.Table.OID] = all
+	if err := h.store(ctx, v.Table.OID); err != nil {
+		h.byOID[v.Table.OID] = was
 		return v, err
 	}
-	if err := h.journal.Put(ctx, historyKey(v.Table.OID), b); err != nil {
-		return v, fatal(fmt.Errorf("cannot store the new shape of %s: %w", change.FormatName(v.Table.Schema, v.Table.Name), err))
-	}
-	h.byOID[v.Table.OID] = all
 	return v, nil
+}
+
+// store writes what is known of a table.
+func (h *history) store(ctx context.Context, oid uint32) error {
+	all := h.byOID[oid]
+	b, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	if err := h.journal.Put(ctx, historyKey(oid), b); err != nil {
+		t := all[len(all)-1].Table
+		return fatal(fmt.Errorf("cannot store the shape of %s: %w", change.FormatName(t.Schema, t.Name), err))
+	}
+	return nil
 }
 
 // sameShape compares tables without what their rows had before they had a column, which a rewrite of

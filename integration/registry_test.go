@@ -46,8 +46,9 @@ func testForeign(t *testing.T, level, bigint string) {
 	for _, part := range []string{"key", "value"} {
 		put(t, registry+"/config/"+d.name+".public.t-"+part, `{"compatibility":"`+level+`"}`)
 	}
-	d.exec("alter table t add b text", "insert into t values (1, 1, 'b')",
-		"alter table t alter a type bigint", "insert into t values (2, 5000000000, 'b')",
+	d.exec("alter table t add b text", "insert into t values (1, 1, 'b')")
+	d.caughtUp(60 * time.Second) // a rewrite makes it unknown what older rows have in a column that was not read yet
+	d.exec("alter table t alter a type bigint", "insert into t values (2, 5000000000, 'b')",
 		"alter table t drop a", "insert into t values (3, 'b')")
 	d.caughtUp(60 * time.Second)
 	d.same(oneTable)

@@ -254,7 +254,7 @@ func (s *Sink) addColumn(ctx context.Context, d *difference, i int) error {
 			return err
 		}
 		if filled {
-			why, modes = why+", and rows from before "+at.String()+" may have values in it that the log does not hold (a default, forgotten when the table was rewritten): copy them from the source after adding it", nil
+			why, modes = why+", and rows from before "+at.String()+" may have values in it that the log does not hold (a default, forgotten when the table was rewritten; source.ddl: trigger keeps such): copy them from the source after adding it", nil
 		}
 	}
 	missing := d.t.table.Columns[i].Missing
