@@ -22,7 +22,7 @@ race: ## unit tests and fuzz seeds with the race detector, real servers where th
 
 integration: ## end-to-end tests on real PostgreSQL and Kafka
 	@echo "integration tests"
-	$(REAL) go test -p 1 -timeout 15m ./integration/... ./bench/...
+	$(REAL) go test -p 1 -timeout 20m ./integration/... ./bench/...
 
 servers: ## install and cache the servers and tools that tests need
 	@.ci/servers
