@@ -87,6 +87,11 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 	if info.Status == "lost" {
 		return nil, fatal(c.gap("PostgreSQL has removed log that the slot still needed (wal_status is lost: max_slot_wal_keep_size was exceeded, or the slot was invalidated)", info.Confirmed))
 	}
+	if c.source.syncsSlots() && !info.Failover {
+		if err := l.allowFailover(ctx, c.cfg.Slot); err != nil {
+			return nil, err
+		}
+	}
 	var from change.LSN
 	if c.progress != nil {
 		from = c.progress.confirmable()
@@ -151,7 +156,7 @@ func (c *Capture) createSlot(ctx context.Context, l *link) (*lease, error) {
 		return nil, err
 	}
 	c.log.Info("creating the slot; PostgreSQL waits for transactions that are open now", "server", c.source.where)
-	slot, err := l.createSlot(ctx, c.cfg.Slot, initial)
+	slot, err := l.createSlot(ctx, c.cfg.Slot, initial, c.source.syncsSlots())
 	if sqlState(err) == stateDuplicate {
 		return nil, errTaken
 	}

@@ -29,7 +29,7 @@ func Check(ctx context.Context, cfg Config) []Finding {
 	defer s.close()
 	k := &checker{source: s, cfg: cfg}
 	k.pass("source %s answers, PostgreSQL %d", s.where, s.version/10000)
-	for _, step := range []func(context.Context) error{k.server, k.role, k.replication, k.publication, k.trigger, k.slot, k.tables} {
+	for _, step := range []func(context.Context) error{k.server, k.role, k.replication, k.publication, k.trigger, k.slot, k.failover, k.tables} {
 		if err := step(ctx); err != nil {
 			k.fail("look at the server's log", "%v", err)
 		}
@@ -127,6 +127,29 @@ func (k *checker) slot(ctx context.Context) error {
 		k.pass("slot %s is in use by process %d and holds %d bytes of log", k.cfg.Slot, i.PID, i.Bytes)
 	default:
 		k.pass("slot %s is there and holds %d bytes of log", k.cfg.Slot, i.Bytes)
+	}
+	return nil
+}
+
+// failover looks whether a standby that is promoted could go on: it has a copy of the slot, and is never
+// behind what Kafka has.
+func (k *checker) failover(ctx context.Context) error {
+	if !k.source.syncsSlots() {
+		return nil
+	}
+	var standbys []string
+	var waits string
+	const q = `SELECT coalesce(array_agg(slot_name::text ORDER BY slot_name), '{}'), current_setting('synchronized_standby_slots') FROM pg_replication_slots WHERE slot_type = 'physical'`
+	if err := k.source.pool.QueryRow(ctx, q).Scan(&standbys, &waits); err != nil {
+		return err
+	}
+	switch {
+	case len(standbys) == 0:
+	case waits == "":
+		k.warn("ALTER SYSTEM SET synchronized_standby_slots = '"+strings.Join(standbys, ", ")+"'; SELECT pg_reload_conf(); and on the standbys sync_replication_slots = on, hot_standby_feedback = on and a dbname in primary_conninfo",
+			"a standby may be behind what Kafka has when it is promoted: capture then stops with a gap")
+	default:
+		k.pass("a standby of synchronized_standby_slots (%s) is never behind what Kafka has", waits)
 	}
 	return nil
 }

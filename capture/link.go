@@ -104,10 +104,15 @@ type newSlot struct {
 }
 
 // createSlot creates the slot and, when asked, exports the snapshot of its consistent point. It takes
-// as long as the longest transaction that is open at the source.
-func (l *link) createSlot(ctx context.Context, name string, export bool) (newSlot, error) {
+// as long as the longest transaction that is open at the source. failover has standbys keep a copy of it.
+func (l *link) createSlot(ctx context.Context, name string, export, failover bool) (newSlot, error) {
 	option := "NOEXPORT_SNAPSHOT"
-	if export {
+	switch {
+	case failover && export:
+		option = "(SNAPSHOT 'export', FAILOVER true)"
+	case failover:
+		option = "(SNAPSHOT 'nothing', FAILOVER true)"
+	case export:
 		option = "EXPORT_SNAPSHOT"
 	}
 	sql := "CREATE_REPLICATION_SLOT " + quote(name) + " LOGICAL pgoutput " + option
@@ -117,6 +122,15 @@ func (l *link) createSlot(ctx context.Context, name string, export bool) (newSlo
 	}
 	lsn, err := change.ParseLSN(r.ConsistentPoint)
 	return newSlot{consistent: lsn, snapshot: r.SnapshotName}, err
+}
+
+// allowFailover has standbys keep a copy of a slot that was made without.
+func (l *link) allowFailover(ctx context.Context, name string) error {
+	_, err := l.pg.Exec(ctx, "ALTER_REPLICATION_SLOT "+quote(name)+" (FAILOVER true)").ReadAll()
+	if err != nil {
+		return fmt.Errorf("cannot mark slot %s for failover on %s: %w", name, l.where, err)
+	}
+	return nil
 }
 
 // slotError adds the setting to change where a server cannot make a slot.

@@ -127,20 +127,29 @@ type slotInfo struct {
 	Plugin    string
 	Database  string
 	Status    string // wal_status: reserved, extended, unreserved, lost
+	Failover  bool   // standbys that synchronize slots keep a copy
 	Confirmed change.LSN
 	Bytes     int64 // of log that it holds back
 	Safe      int64 // of log that can be written before it is lost; -1 when unlimited
 }
 
+// syncsSlots tells whether the server can have its standbys keep copies of slots (PostgreSQL 17), so that
+// one which is promoted goes on where it left off.
+func (s *source) syncsSlots() bool { return s.version >= 170000 && !s.standby }
+
 func (s *source) slot(ctx context.Context, name string) (slotInfo, error) {
-	const q = `
+	failover := "false"
+	if s.version >= 170000 {
+		failover = "failover"
+	}
+	q := `
 		SELECT active, coalesce(active_pid, 0), coalesce(plugin, ''), coalesce(database, ''), coalesce(wal_status, 'lost'),
 			coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(safe_wal_size, -1),
-			coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint
+			coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint, ` + failover + `
 		FROM pg_replication_slots WHERE slot_name = $1`
 	i := slotInfo{Exists: true}
 	var confirmed string
-	err := s.pool.QueryRow(ctx, q, name).Scan(&i.Active, &i.PID, &i.Plugin, &i.Database, &i.Status, &confirmed, &i.Safe, &i.Bytes)
+	err := s.pool.QueryRow(ctx, q, name).Scan(&i.Active, &i.PID, &i.Plugin, &i.Database, &i.Status, &confirmed, &i.Safe, &i.Bytes, &i.Failover)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return slotInfo{}, nil
 	}

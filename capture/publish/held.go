@@ -38,7 +38,7 @@ const heldPrefix = "held/"
 type holds struct {
 	changes, notices *kafka.Partition // nil until the topic is needed
 	tail             change.Position  // of the last change that waits
-	looked           time.Time
+	next             time.Time        // look, see release.go
 
 	mu      sync.Mutex // of byTopic, for Held
 	byTopic map[string]*hold
@@ -121,7 +121,7 @@ func (p *Publisher) hold(ctx context.Context, t *change.Table, s *stream, at cha
 		return err
 	}
 	s.hold = h
-	p.holds.looked = time.Now()
+	p.holds.next = time.Now().Add(lookEvery)
 	p.metrics.held(t, 1)
 	p.log.Error("table is held: its changes wait, in order, in the held topic; the others go on, and sinks with this table wait at its first change that waits",
 		"table", t.QualifiedName(), "lsn", at.Commit, "topic", schemas.HeldTopic(p.o.Source), "reason", h.Reason)
@@ -164,27 +164,29 @@ func (p *Publisher) wait(ctx context.Context, s *stream, g *change.Group, c *cha
 		p.metrics.Resent.Inc()
 		return nil
 	}
-	var records []kafka.Record
-	if s.hold.shape != c.Table {
-		records = append(records, p.waitingRecord(s, &waiting{Shape: c.Table}))
-		s.hold.shape = c.Table
-	}
 	bare := *c
 	bare.Table = nil
-	records = append(records, p.waitingRecord(s, &waiting{Group: *g, Order: order, Change: &bare}))
-	if err := p.producer.Append(ctx, p.holds.changes, p.progress.tag(), records...); err != nil {
+	records := []waiting{{Group: *g, Order: order, Change: &bare}}
+	if s.hold.shape != c.Table {
+		records = slices.Insert(records, 0, waiting{Shape: c.Table})
+	}
+	if err := p.appendWaiting(ctx, s, records); err != nil {
 		return fmt.Errorf("cannot put a change of the held table %s into topic %s: %w", s.collection, schemas.HeldTopic(p.o.Source), err)
 	}
-	p.holds.tail = at
+	s.hold.shape, p.holds.tail = c.Table, at
 	return nil
 }
 
-func (p *Publisher) waitingRecord(s *stream, w *waiting) kafka.Record {
-	b, err := json.Marshal(w)
-	if err != nil {
-		panic(err) // every field is a number, a string or bytes
+func (p *Publisher) appendWaiting(ctx context.Context, s *stream, all []waiting) error {
+	records := make([]kafka.Record, len(all))
+	for i := range all {
+		b, err := json.Marshal(&all[i])
+		if err != nil {
+			return err
+		}
+		records[i] = kafka.Record{TimeMillis: int64(p.group.now) / 1000, Key: []byte(s.topic), Value: b}
 	}
-	return kafka.Record{TimeMillis: int64(p.group.now) / 1000, Key: []byte(s.topic), Value: b}
+	return p.producer.Append(ctx, p.holds.changes, p.progress.tag(), records...)
 }
 
 // Held implements capture.Holder.

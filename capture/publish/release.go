@@ -18,16 +18,19 @@ const (
 	// lookEvery is how often it is tried whether a held table can go on. The end of a group is the
 	// occasion, of which heartbeats make sure.
 	lookEvery = 3 * time.Second
-	// lookTimeout bounds the question, so that a registry that is away keeps no other table from going on.
+	// lookTimeout bounds the question, so that a registry that is away keeps no other table from going on,
+	// and awayEvery how often it is waited for: a tenth of the time at most.
 	lookTimeout = 2 * time.Second
+	awayEvery   = 10 * lookTimeout
 )
 
 // look tries to release what is held. It is called at the end of the group that committed at commit. While
 // the slot sends again what waits already, nothing is released: the rest would be published beside it.
 func (p *Publisher) look(ctx context.Context, commit change.LSN) error {
-	if len(p.holds.byTopic) == 0 || time.Since(p.holds.looked) < lookEvery || commit < p.holds.tail.Commit {
+	if len(p.holds.byTopic) == 0 || time.Now().Before(p.holds.next) || commit < p.holds.tail.Commit {
 		return nil
 	}
+	p.holds.next = time.Now().Add(lookEvery)
 	for _, topic := range p.heldTopics() {
 		h := p.holds.byTopic[topic]
 		s, err := p.tableStream(ctx, topic, h.Table.QualifiedName())
@@ -38,7 +41,6 @@ func (p *Publisher) look(ctx context.Context, commit change.LSN) error {
 			return fmt.Errorf("cannot release the held table %s: %w", h.Table.QualifiedName(), err)
 		}
 	}
-	p.holds.looked = time.Now()
 	return nil
 }
 
@@ -46,8 +48,12 @@ func (p *Publisher) tryRelease(ctx context.Context, s *stream, h *hold) error {
 	asking, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if _, err := p.compile(asking, h.Table, s); err != nil {
-		if ctx.Err() != nil || asking.Err() != nil || err.Error() == h.Reason {
+		if asking.Err() != nil {
+			p.holds.next = time.Now().Add(awayEvery)
 			return ctx.Err()
+		}
+		if err.Error() == h.Reason {
+			return nil
 		}
 		h.Reason = err.Error()
 		return p.note(ctx, s, h)

@@ -119,3 +119,19 @@ func (p *PG) Restart() {
 
 // Kill9 is kill -9 of all of the server's processes at once.
 func (p *PG) Kill9() { p.Kill() }
+
+// Standby gives a server that follows this one, which is stopped for a moment.
+func (p *PG) Standby() *PG {
+	p.t.Helper()
+	ctx, cancel := background()
+	defer cancel()
+	standby, err := p.Server.Standby(ctx, nil)
+	must(p.t, "start a standby", err)
+	p.t.Cleanup(func() {
+		if err := standby.Close(); err != nil {
+			p.t.Logf("standby: %v", err)
+		}
+	})
+	showOnFailure(p.t, "the standby", standby.LogFile())
+	return &PG{Server: standby, t: p.t}
+}
