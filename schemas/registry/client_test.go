@@ -93,6 +93,7 @@ func TestAgainstRegistries(t *testing.T) {
 // testAgainst asks a registry everything; reasons tells whether it says why a schema is incompatible.
 func testAgainst(t *testing.T, reg http.Handler, reasons bool) {
 	ctx := context.Background()
+	subject := harness.Unique("crm.public.t") + "-value" // Apicurio is shared
 	var requests atomic.Int64
 	c := client(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
@@ -101,23 +102,23 @@ func testAgainst(t *testing.T, reg http.Handler, reasons bool) {
 	if err := c.Ping(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := c.Latest(ctx, "crm.public.t-value"); !errors.Is(err, ErrNotFound) {
+	if _, _, err := c.Latest(ctx, subject); !errors.Is(err, ErrNotFound) {
 		t.Errorf("newest of nothing: %v", err)
 	}
-	if ok, _, err := c.Compatible(ctx, "crm.public.t-value", v1); !ok || err != nil {
+	if ok, _, err := c.Compatible(ctx, subject, v1); !ok || err != nil {
 		t.Errorf("a first schema is compatible: %v, %v", ok, err)
 	}
-	id, err := c.Register(ctx, "crm.public.t-value", v1)
+	id, err := c.Register(ctx, subject, v1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Apicurio takes everything until it is told otherwise.
-	level := httptest.NewRequest(http.MethodPut, "/config/crm.public.t-value", strings.NewReader(`{"compatibility":"BACKWARD"}`))
+	level := httptest.NewRequest(http.MethodPut, "/config/"+subject, strings.NewReader(`{"compatibility":"BACKWARD"}`))
 	level.Header.Set("Content-Type", "application/json")
 	reg.ServeHTTP(httptest.NewRecorder(), level)
 	before := requests.Load()
 	for range 3 {
-		if again, err := c.Register(ctx, "crm.public.t-value", v1); again != id || err != nil {
+		if again, err := c.Register(ctx, subject, v1); again != id || err != nil {
 			t.Errorf("registered again: %d, %v", again, err)
 		}
 	}
@@ -133,22 +134,22 @@ func testAgainst(t *testing.T, reg http.Handler, reasons bool) {
 	if n := requests.Load() - before; n != 1 {
 		t.Errorf("%d requests for one schema, want 1", n)
 	}
-	if got, text, err := c.Latest(ctx, "crm.public.t-value"); got != id || text != v1 || err != nil {
+	if got, text, err := c.Latest(ctx, subject); got != id || text != v1 || err != nil {
 		t.Errorf("newest: %d %s %v", got, text, err)
 	}
-	if ok, why, err := c.Compatible(ctx, "crm.public.t-value", v2); !ok || err != nil {
+	if ok, why, err := c.Compatible(ctx, subject, v2); !ok || err != nil {
 		t.Errorf("an optional column: %v %v %v", ok, why, err)
 	}
-	if got, err := c.Versions(ctx, "crm.public.t-value"); fmt.Sprint(got) != "[1]" || err != nil {
+	if got, err := c.Versions(ctx, subject); fmt.Sprint(got) != "[1]" || err != nil {
 		t.Errorf("versions: %v, %v", got, err)
 	}
-	if _, err := c.Register(ctx, "crm.public.t-value", vBad); !errors.Is(err, ErrIncompatible) {
+	if _, err := c.Register(ctx, subject, vBad); !errors.Is(err, ErrIncompatible) {
 		t.Errorf("another type of key is registered: %v", err)
 	}
 	if _, err := c.Schema(ctx, 2000000); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a schema that nobody has: %v", err)
 	}
-	if ok, why, err := c.Compatible(ctx, "crm.public.t-value", vBad); ok || (len(why) > 0) != reasons || err != nil {
+	if ok, why, err := c.Compatible(ctx, subject, vBad); ok || (len(why) > 0) != reasons || err != nil {
 		t.Errorf("another type of key: %v %v %v", ok, why, err)
 	}
 }
