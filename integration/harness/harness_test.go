@@ -52,6 +52,9 @@ func TestSharedPostgresGivesDatabasesOfTheirOwn(t *testing.T) {
 			query(t, dsns[i], "select slot_name::text from pg_create_logical_replication_slot('"+harness.Unique("s")+"', 'pgoutput')")
 		}
 	})
+	if dsns[0] == "" {
+		t.Skip("no server")
+	}
 	if dsns[0] == dsns[1] {
 		t.Errorf("two tests got the same database %s", dsns[0])
 	}
