@@ -19,7 +19,6 @@ type statement struct {
 	OID      uint32      `json:"oid"`
 	Schema   string      `json:"schema"`
 	Name     string      `json:"name"`
-	Kind     string      `json:"kind"`
 	Identity string      `json:"identity"`
 	Using    bool        `json:"using"` // it may compute values by an expression of its own
 	Storage  string      `json:"storage"`

@@ -40,7 +40,7 @@ BEGIN
 		WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
 	LOOP
 		PERFORM pg_logical_emit_message(true, %[2]s, json_build_object(
-			'oid', changed.oid::bigint, 'schema', changed.nspname, 'name', changed.relname, 'kind', changed.relkind, 'identity', changed.relreplident,
+			'oid', changed.oid::bigint, 'schema', changed.nspname, 'name', changed.relname, 'identity', changed.relreplident,
 			'using', current_query() !~* '\malter\M' OR current_query() ~* '\musing\M',
 			'storage', (SELECT files FROM (` + storageQuery + `changed.oid) AS s(files)),
 			'columns', (SELECT coalesce(json_agg(json_build_object('number', q.number, 'name', q.name, 'type', q.type::bigint, 'mod', q.mod, 'dropped', q.dropped,
@@ -76,11 +76,20 @@ func (t trigger) events() [][2]string {
 	return [][2]string{{"ddl_command_end", quote(identifier(t.cfg.Slot + "_ddl"))}, {"table_rewrite", quote(identifier(t.cfg.Slot + "_rewrite"))}}
 }
 
+// body is the statement that makes the function.
+func (t trigger) body() string {
+	return fmt.Sprintf(functionSQL, t.function(), literal(ddlPrefix+t.cfg.Slot), t.covers(), literal(t.cfg.Publication), literal(gapPrefix))
+}
+
+// mark is the function's comment, by which another text of it is recognised.
+func (t trigger) mark() string {
+	sum := sha256.Sum256([]byte(t.body()))
+	return "sluice " + hex.EncodeToString(sum[:8])
+}
+
 // statements install the trigger; what is there is replaced.
 func (t trigger) statements() []string {
-	function := fmt.Sprintf(functionSQL, t.function(), literal(ddlPrefix+t.cfg.Slot), t.covers(), literal(t.cfg.Publication), literal(gapPrefix))
-	sum := sha256.Sum256([]byte(function))
-	out := []string{"CREATE SCHEMA IF NOT EXISTS sluice", function, "COMMENT ON FUNCTION " + t.function() + "() IS " + literal("sluice "+hex.EncodeToString(sum[:8]))}
+	out := []string{"CREATE SCHEMA IF NOT EXISTS sluice", t.body(), "COMMENT ON FUNCTION " + t.function() + "() IS " + literal(t.mark())}
 	for _, e := range t.events() {
 		event, name := e[0], e[1]
 		out = append(out, "DROP EVENT TRIGGER IF EXISTS "+name, "CREATE EVENT TRIGGER "+name+" ON "+event+" EXECUTE FUNCTION "+t.function()+"()",
@@ -108,12 +117,10 @@ func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + 
 
 // installed tells whether the trigger is there as this configuration wants it.
 func (t trigger) installed(ctx context.Context, s *source) (bool, error) {
-	const q = `SELECT coalesce((SELECT obj_description(p.oid) FROM pg_proc p WHERE p.oid = to_regprocedure($1)), '') = $2
+	const q = `SELECT coalesce(obj_description(to_regprocedure($1), 'pg_proc'), '') = $2
 		AND (SELECT count(*) FROM pg_event_trigger e WHERE e.evtfoid = to_regprocedure($1) AND e.evtenabled = 'A') = $3`
-	statements := t.statements()
-	_, comment, _ := strings.Cut(statements[2], " IS ")
 	var is bool
-	err := s.ask.QueryRow(ctx, q, t.function()+"()", strings.Trim(comment, "'"), len(t.events())).Scan(&is)
+	err := s.ask.QueryRow(ctx, q, t.function()+"()", t.mark(), len(t.events())).Scan(&is)
 	if err != nil {
 		return false, fmt.Errorf("cannot ask %s for event triggers: %w", s.where, err)
 	}
