@@ -20,7 +20,8 @@ import (
 
 // hold is a table whose changes wait in the held topic, because a version of it cannot be published: the
 // registry refuses its schemas, or no schema can stand for it. It stands in the journal while it lasts, so
-// that the slot goes on and a restart does not forget it.
+// that the slot goes on and a restart does not forget it. Others look at it (Held), so it is replaced when
+// something of it changes, shape apart.
 type hold struct {
 	Topic  string          `json:"topic"`
 	Table  *change.Table   `json:"table"` // the version that waits first
@@ -120,7 +121,6 @@ func (p *Publisher) hold(ctx context.Context, t *change.Table, s *stream, at cha
 	if err := p.note(ctx, s, h); err != nil {
 		return err
 	}
-	s.hold = h
 	p.holds.next = time.Now().Add(lookEvery)
 	p.metrics.held(t, 1)
 	p.log.Error("table is held: its changes wait, in order, in the held topic; the others go on, and sinks with this table wait at its first change that waits",
@@ -142,7 +142,7 @@ func (p *Publisher) note(ctx context.Context, s *stream, h *hold) error {
 	}
 	p.holds.mu.Lock()
 	defer p.holds.mu.Unlock()
-	p.holds.byTopic[h.Topic] = h
+	p.holds.byTopic[h.Topic], s.hold = h, h
 	return nil
 }
 

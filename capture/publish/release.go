@@ -55,8 +55,9 @@ func (p *Publisher) tryRelease(ctx context.Context, s *stream, h *hold) error {
 		if err.Error() == h.Reason {
 			return nil
 		}
-		h.Reason = err.Error()
-		return p.note(ctx, s, h)
+		changed := *h
+		changed.Reason = err.Error()
+		return p.note(ctx, s, &changed)
 	}
 	if err := p.producer.Wait(ctx); err != nil {
 		return err
@@ -82,6 +83,7 @@ type release struct {
 	start   change.Position // of the group's first change
 	records int64           // of the group
 	changes int64           // of all groups
+	refused string          // why a later version has to wait on
 }
 
 // errRefusedAgain says that a later version of the table has to wait on.
@@ -135,7 +137,7 @@ func (r *release) change(ctx context.Context, w *waiting) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			r.h.Reason = err.Error()
+			r.refused = err.Error()
 			return errRefusedAgain
 		}
 		r.route = route
@@ -174,11 +176,12 @@ func (r *release) endGroup(ctx context.Context) error {
 // is passed over the next time.
 func (r *release) stop(ctx context.Context) error {
 	r.s.reset()
-	r.h.Since, r.h.Offset, r.h.Table = r.start, r.first, r.began
+	rest := *r.h
+	rest.Since, rest.Offset, rest.Table, rest.Reason = r.start, r.first, r.began, r.refused
 	if r.at != (change.Position{}) {
 		r.s.published(r.at)
 	}
-	return r.p.note(ctx, r.s, r.h)
+	return r.p.note(ctx, r.s, &rest)
 }
 
 // finish ends the hold, once everything that waited is durable where it belongs.
