@@ -10,9 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/sluicecdc/sluice/capture/snapshot"
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/retry"
 )
@@ -52,7 +49,7 @@ func (c *Capture) tryAcquire(ctx context.Context) (*lease, error) {
 	}
 	c.backend = int(l.pg.PID())
 	var le *lease
-	if info.Exists && !c.starting {
+	if info.Exists {
 		le, err = c.resume(ctx, l, info)
 	} else {
 		le, err = c.create(ctx, l)
@@ -61,7 +58,6 @@ func (c *Capture) tryAcquire(ctx context.Context) (*lease, error) {
 		l.close()
 		return nil, err
 	}
-	c.starting = false
 	return le, nil
 }
 
@@ -71,7 +67,6 @@ func (c *Capture) standBy(info slotInfo) {
 	if info.PID == c.backend {
 		return
 	}
-	c.starting = false
 	c.detach()
 	if c.setState(StateStandby) {
 		c.log.Info("standing by: the slot is in use; asking again every second", "pid", info.PID)
@@ -110,7 +105,7 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 	return &lease{stream: c.streamOf(conn, l, info.Confirmed), system: l.system}, nil
 }
 
-// create makes the slot, in place of one whose snapshot was not finished. A lock of the source keeps
+// create makes the slot. A lock of the source keeps
 // two captures from doing it at once; the downstream is opened under it, since only there stands
 // whether the slot should exist.
 func (c *Capture) create(ctx context.Context, l *link) (*lease, error) {
@@ -123,17 +118,11 @@ func (c *Capture) create(ctx context.Context, l *link) (*lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Active || info.Exists && !c.starting {
+	if info.Exists {
 		return nil, errTaken
 	}
 	if err := c.mayCreate(ctx, l.system); err != nil {
 		return nil, err
-	}
-	if info.Exists {
-		c.log.Info("dropping the slot of a snapshot that was not finished, to start over")
-		if err := l.dropSlot(ctx, c.cfg.Slot); err != nil {
-			return nil, err
-		}
 	}
 	return c.createSlot(ctx, l)
 }
@@ -143,8 +132,8 @@ func (c *Capture) mayCreate(ctx context.Context, sys system) error {
 	if err := c.attach(ctx); err != nil {
 		return err
 	}
-	led, err := c.readLedger()
-	if err != nil {
+	led, ok, err := c.readLedger()
+	if err != nil || !ok {
 		return fatal(err)
 	}
 	return fatal(c.continuity(led, sys, false))
@@ -156,7 +145,7 @@ func (c *Capture) createSlot(ctx context.Context, l *link) (*lease, error) {
 		return nil, err
 	}
 	c.log.Info("creating the slot; PostgreSQL waits for transactions that are open now", "server", c.source.where)
-	slot, err := l.createSlot(ctx, c.cfg.Slot, initial, c.source.syncsSlots())
+	slot, err := l.createSlot(ctx, c.cfg.Slot, c.source.syncsSlots())
 	if sqlState(err) == stateDuplicate {
 		return nil, errTaken
 	}
@@ -164,16 +153,8 @@ func (c *Capture) createSlot(ctx context.Context, l *link) (*lease, error) {
 		return nil, err
 	}
 	le := &lease{system: l.system, created: &slot}
-	if initial {
-		if le.reader, err = c.openSnapshot(ctx, slot.snapshot); err != nil {
-			return nil, err
-		}
-	}
 	conn, err := l.start(ctx, c.cfg, slot.consistent, !c.text)
 	if err != nil {
-		if le.reader != nil {
-			le.reader.Close()
-		}
 		return nil, err
 	}
 	le.stream = c.streamOf(conn, l, slot.consistent)
@@ -199,19 +180,6 @@ func (c *Capture) mayRead(ctx context.Context) error {
 	}
 	return fatal(fmt.Errorf("cannot take the snapshot as %s, which may not read every table; as their owner run: %s",
 		c.source.user, strings.Join(slices.Compact(grants), "; ")))
-}
-
-func (c *Capture) openSnapshot(ctx context.Context, name string) (*snapshot.Reader, error) {
-	pc, err := pgconn.ParseConfig(c.cfg.DSN)
-	if err != nil {
-		return nil, fatal(err)
-	}
-	prepare(pc)
-	conn, err := pgconn.ConnectConfig(ctx, pc)
-	if err != nil {
-		return nil, fmt.Errorf("cannot connect to %s for the snapshot: %w", c.source.where, err)
-	}
-	return snapshot.Open(ctx, conn, name)
 }
 
 // streamOf gives the stream of a slot that has confirmed lsn.

@@ -36,22 +36,24 @@ type Capture struct {
 	shapes *shapes
 	text   bool // the stream is read in text
 
-	down     Downstream // nil until it is opened
+	down     Downstream // nil until it is opened; it, decoder and progress are those of one opening
 	decoder  *decoder   // of down
 	progress *progress  // of down
-	starting bool       // the slot is to be made anew: its snapshot was never finished
 	backend  int        // process id of the last walsender that served us
 
 	surveys chan struct{} // asks for a survey now
+	beats   chan struct{} // asks for a heartbeat now
+	asked   chan struct{} // says that requests changed
 
 	confirmed atomic.Uint64 // the last LSN that PostgreSQL was told
 
-	mu     sync.Mutex
-	status Status
-	roll   roll
-	shared *progress // the one in force, for Status
-	holder Holder    // likewise; nil when there is none
-	slabs  *pool     // likewise
+	mu       sync.Mutex
+	status   Status
+	requests []CopyRequest // for copies; see RequestCopies
+	roll     roll
+	shared   *progress // the one in force, for Status
+	holder   Holder    // likewise; nil when there is none
+	slabs    *pool     // likewise
 }
 
 // New makes a capture; Run does everything else. m may be nil.
@@ -62,8 +64,8 @@ func New(cfg Config, open Open, log *slog.Logger, m *Metrics) *Capture {
 	}
 	return &Capture{
 		cfg: cfg, open: open, metrics: m, log: log.With("source", cfg.Name, "slot", cfg.Slot),
-		surveys: make(chan struct{}, 1),
-		status:  Status{State: StateConnecting, Slot: SlotStatus{Name: cfg.Slot, SafeBytes: -1}},
+		surveys: make(chan struct{}, 1), beats: make(chan struct{}, 1), asked: make(chan struct{}, 1),
+		status: Status{State: StateConnecting, Slot: SlotStatus{Name: cfg.Slot, SafeBytes: -1}},
 	}
 }
 
@@ -183,9 +185,6 @@ func (c *Capture) sessions(ctx context.Context) error {
 			c.text = true
 			c.log.Info("the stream is read in text from now on", "reason", err)
 			continue
-		case errors.Is(err, errStartOver):
-			c.starting = true
-			continue
 		case err != nil && !temporary(err):
 			return err
 		}
@@ -248,7 +247,11 @@ func (c *Capture) attach(ctx context.Context) error {
 	c.decoder = &decoder{
 		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,
 		heartbeat: heartbeatPrefix + c.cfg.Slot, ddl: ddlPrefix + c.cfg.Slot, rewrites: map[uint32]int{}, statement: c.surveySoon,
-		ahead: newAhead(c.shapes, c.noteUnread),
+		ahead: newAhead(c.shapes, c.noteUnread), copies: newCopies(c), backlog: func() int { return 0 },
+		place: boundary{last: down.Reached()},
+	}
+	for _, g := range down.Recent() {
+		c.decoder.copies.publishedNow(passed{g.XID, g.Commit})
 	}
 	c.share(c.progress, down)
 	return nil

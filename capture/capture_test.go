@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sluicecdc/sluice/integration/harness"
+	"github.com/sluicecdc/sluice/internal/change"
 )
 
 // within bounds whatever a test waits for.
@@ -27,7 +28,12 @@ type running struct {
 	done chan error
 }
 
-func start(t testing.TB, cfg Config, r *recorder) *running {
+// opener is a Downstream that outlives captures.
+type opener interface {
+	Open(ctx context.Context, tables []*change.Table) (Downstream, error)
+}
+
+func start(t testing.TB, cfg Config, r opener) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &running{Capture: New(cfg, r.Open, logger(t), nil), t: t, stop: cancel, done: make(chan error, 1)}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -50,6 +51,21 @@ type Config struct {
 type SnapshotConfig struct {
 	Mode    string `yaml:"mode"`
 	Workers int    `yaml:"workers"`
+	// Chunk is about how much is read in one transaction, as PostgreSQL writes a size.
+	Chunk string `yaml:"chunk"`
+}
+
+// chunkBytes gives Chunk in bytes.
+func (c SnapshotConfig) chunkBytes() int64 {
+	digits := strings.TrimRight(c.Chunk, "kMGB")
+	n, _ := strconv.ParseInt(digits, 10, 64)
+	switch c.Chunk[len(digits):] {
+	case "kB":
+		return n << 10
+	case "MB":
+		return n << 20
+	}
+	return n << 30
 }
 
 // The values of snapshot.mode, on_gap, ddl and truncate.
@@ -79,6 +95,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Publication, identifier("sluice_"+c.Name))
 	setDefault(&c.Snapshot.Mode, SnapshotInitial)
 	setDefault(&c.Snapshot.Workers, 2)
+	setDefault(&c.Snapshot.Chunk, "4MB")
 	setDefault(&c.OnGap, GapStop)
 	setDefault(&c.Truncate, TruncatePublish)
 	setDefault(&c.DDL, DDLNone)
@@ -114,6 +131,9 @@ func identifier(s string) string {
 	h.Write([]byte(s))
 	return fmt.Sprintf("%s_%08x", legal[:maxIdentifier-9], h.Sum32())
 }
+
+// maxChunk keeps transactions at the source short and what is read in memory small.
+const maxChunk = 64 << 20
 
 var (
 	legalName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
@@ -160,6 +180,9 @@ func (c Config) validateChoices() error {
 	}
 	if c.Snapshot.Workers < 1 || c.Snapshot.Workers > 64 {
 		return fmt.Errorf("snapshot.workers: %d: want 1 to 64", c.Snapshot.Workers)
+	}
+	if !legalSize.MatchString(c.Snapshot.Chunk) || c.Snapshot.chunkBytes() > maxChunk {
+		return fmt.Errorf("snapshot.chunk: %q: want a size of up to 64MB as PostgreSQL writes it, for example 4MB", c.Snapshot.Chunk)
 	}
 	if !legalSize.MatchString(c.DecodingMemory) {
 		return fmt.Errorf("logical_decoding_work_mem: %q: want a size as PostgreSQL writes it, for example 512MB", c.DecodingMemory)

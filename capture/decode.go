@@ -41,6 +41,10 @@ type decoder struct {
 	// position of their own.
 	described []pgoutput.Relation
 
+	copies  *copies    // rows from before, on their way into the stream
+	place   boundary   // where we are between two transactions
+	backlog func() int // pieces of the stream that wait
+
 	ahead *ahead // computes generated columns
 	rest  []byte // of the slab, from the frame at hand on
 
@@ -59,20 +63,34 @@ const (
 	keepaliveN  = 1 + 8 + 8 + 1
 )
 
-// run decodes until in is closed, which is a graceful stop, or something fails.
+// run decodes until in is closed, which is a graceful stop, or something fails. Between two pieces of the
+// stream it does what the copies call for.
 func (d *decoder) run(ctx context.Context, in <-chan *slab, p *pool) error {
-	for s := range in {
-		err := d.slab(ctx, s.buf[:s.n])
-		p.put(s)
-		d.shapes.flushCounts()
-		if err != nil {
-			return err
+	d.backlog = func() int { return len(in) }
+	for {
+		select {
+		case s, more := <-in:
+			if !more {
+				return nil
+			}
+			err := d.slab(ctx, s.buf[:s.n])
+			p.put(s)
+			d.shapes.flushCounts()
+			if err != nil {
+				return err
+			}
+		case f := <-d.copies.calls:
+			if err := f(ctx); err != nil {
+				return err
+			}
+			if err := d.atBoundary(ctx); err != nil {
+				return err
+			}
 		}
 		if len(in) == 0 {
 			d.to.Flush()
 		}
 	}
-	return nil
 }
 
 // slab walks the frames, whose lengths the receiver has checked.
@@ -96,10 +114,13 @@ func (d *decoder) copyData(ctx context.Context, b []byte) error {
 	case len(b) > walHeader && b[0] == 'w':
 		return d.message(ctx, change.LSN(binary.BigEndian.Uint64(b[1:])), b[walHeader:])
 	case len(b) == keepaliveN && b[0] == 'k':
-		if !d.open {
-			d.progress.pass(change.LSN(binary.BigEndian.Uint64(b[1:])))
+		if d.open {
+			return nil
 		}
-		return nil
+		at := change.LSN(binary.BigEndian.Uint64(b[1:]))
+		d.progress.pass(at)
+		d.place.pass(at)
+		return d.atBoundary(ctx)
 	}
 	return fatal(fmt.Errorf("cannot read the replication stream: a CopyData of %d bytes is neither data nor a keepalive", len(b)))
 }
@@ -121,7 +142,7 @@ func (d *decoder) message(ctx context.Context, lsn change.LSN, b []byte) error {
 	case pgoutput.KindDelete:
 		return d.onDelete(ctx, body)
 	case pgoutput.KindBegin:
-		return d.onBegin(body)
+		return d.onBegin(ctx, body)
 	case pgoutput.KindCommit:
 		return d.onCommit(ctx, body)
 	case pgoutput.KindRelation:
@@ -136,10 +157,13 @@ func (d *decoder) message(ctx context.Context, lsn change.LSN, b []byte) error {
 	return fatal(fmt.Errorf("cannot read the replication stream at %s: unknown message %s", lsn, kind))
 }
 
-func (d *decoder) onBegin(b []byte) error {
+func (d *decoder) onBegin(ctx context.Context, b []byte) error {
 	var m pgoutput.Begin
 	if err := m.Decode(b); err != nil {
 		return fatal(err)
+	}
+	if err := d.mayBegin(ctx, m.Commit); err != nil {
+		return err
 	}
 	d.begin(change.Group{Kind: change.Transaction, XID: m.XID, Commit: m.Commit, Time: m.Time})
 	return nil
@@ -166,19 +190,25 @@ func (d *decoder) onCommit(ctx context.Context, b []byte) error {
 // confirmation all the same.
 func (d *decoder) end(ctx context.Context, end change.LSN) error {
 	d.open = false
+	d.place.pass(end)
 	if d.group.Commit <= d.whole || !d.started && !d.group.Heartbeat {
 		d.progress.pass(end)
-		return nil
+		return d.atBoundary(ctx)
 	}
-	d.group.End = end
+	d.group.End, d.group.Copying = end, d.copies.copying
 	if err := d.to.Publish(ctx, &d.group, nil); err != nil {
 		return fatal(fmt.Errorf("cannot publish the end of transaction %d at %s: %w", d.group.XID, d.group.Commit, err))
 	}
 	d.whole, d.partial = d.group.Commit, change.Position{}
+	d.place.last = max(d.place.last, d.group.Commit)
+	d.copies.publishedNow(d.current())
 	d.progress.publish(end, d.group.Time)
 	d.metrics.groups.Inc()
-	return nil
+	return d.atBoundary(ctx)
 }
+
+// current gives the transaction at hand, or that was the last one.
+func (d *decoder) current() passed { return passed{d.group.XID, d.group.Commit} }
 
 // emit hands the change over as the next of the group, unless it was handed over before.
 func (d *decoder) emit(ctx context.Context, c *change.Change) error {
@@ -186,7 +216,18 @@ func (d *decoder) emit(ctx context.Context, c *change.Change) error {
 	if c.Table != nil && d.shapes.drops(c.Table.OID) {
 		return nil
 	}
-	if d.group.Commit <= d.whole || d.started && d.group.Commit == d.partial.Commit && d.ordinal <= d.partial.Ordinal {
+	if d.group.Commit <= d.whole {
+		return nil
+	}
+	if c.Table != nil && d.copies.watches(c.Table.OID) {
+		if err := d.copies.note(d.current(), c); err != nil {
+			return err
+		}
+		if d.copies.dropped[c.Table.OID] {
+			return nil
+		}
+	}
+	if d.started && d.group.Commit == d.partial.Commit && d.ordinal <= d.partial.Ordinal {
 		return nil
 	}
 	c.Ordinal = d.ordinal

@@ -11,11 +11,21 @@ import (
 type Journal interface {
 	// Get gives the value as of the opening, or what Put stored since. It does not block.
 	Get(key string) ([]byte, bool)
+	// Keys gives the keys that begin with a prefix, in order.
+	Keys(prefix string) []string
 	// Put returns when the value is as durable as a published group.
 	Put(ctx context.Context, key string, value []byte) error
+	// PutSoon stores a value that a crash of the next moment may lose. A nil value removes the entry.
+	PutSoon(ctx context.Context, key string, value []byte) error
 	// Ended gives the commit LSN of the last group that an earlier run published whole, as of the
 	// opening; 0 when there is none.
 	Ended() change.LSN
+	// Reached gives the highest commit LSN in any topic, as of the opening: also that of a group that an
+	// earlier run did not finish.
+	Reached() change.LSN
+	// Recent gives the transactions (XID and Commit) that an earlier run ended last, some thousands at
+	// most.
+	Recent() []change.Group
 }
 
 // Downstream is what capture publishes into.

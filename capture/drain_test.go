@@ -47,8 +47,13 @@ func (p *nothing) Put(_ context.Context, key string, v []byte) error {
 	p.journal[key] = v
 	return nil
 }
-func (p *nothing) Ended() change.LSN { return 0 }
-func (p *nothing) Close() error      { return nil }
+func (p *nothing) PutSoon(ctx context.Context, key string, v []byte) error { return p.Put(ctx, key, v) }
+func (p *nothing) Keys(string) []string                                    { return nil }
+func (p *nothing) Ended() change.LSN                                       { return 0 }
+func (p *nothing) Reached() change.LSN                                     { return 0 }
+func (p *nothing) Recent() []change.Group                                  { return nil }
+func (p *nothing) Abandon()                                                {}
+func (p *nothing) Close() error                                            { return nil }
 
 // BenchmarkDrain reads a backlog of 1,000,000 rows with a publisher that does nothing: the ceiling of
 // everything that comes after. PostgreSQL decodes meanwhile, on the same machine.

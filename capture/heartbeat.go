@@ -29,23 +29,44 @@ func (c *Capture) beat(ctx context.Context) error {
 			c.log.Warn("cannot write the heartbeat or look at the slot; lag will seem to grow", "error", err)
 		}
 		troubled = err != nil
-		select {
-		case <-every.C:
-		case <-ctx.Done():
-			return nil
+		for more := true; more; {
+			select {
+			case <-every.C:
+				more = false
+			case <-c.beats:
+				err := c.heart(ctx)
+				troubled = troubled || err != nil
+			case <-ctx.Done():
+				return nil
+			}
 		}
 	}
+}
+
+// beatSoon has a heartbeat written now.
+func (c *Capture) beatSoon() {
+	select {
+	case c.beats <- struct{}{}:
+	default:
+	}
+}
+
+// heart writes a heartbeat.
+func (c *Capture) heart(ctx context.Context) error {
+	if c.source.standby {
+		return nil
+	}
+	const q = `SELECT pg_logical_emit_message(true, $1, '')`
+	_, err := c.source.pool.Exec(ctx, q, heartbeatPrefix+c.cfg.Slot)
+	return err
 }
 
 func (c *Capture) pulse(ctx context.Context, lookAtSlot bool) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	c.figures()
-	if !c.source.standby {
-		const q = `SELECT pg_logical_emit_message(true, $1, '')`
-		if _, err := c.source.pool.Exec(ctx, q, heartbeatPrefix+c.cfg.Slot); err != nil {
-			return err
-		}
+	if err := c.heart(ctx); err != nil {
+		return err
 	}
 	if !lookAtSlot {
 		return nil

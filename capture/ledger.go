@@ -10,43 +10,25 @@ import (
 )
 
 // ledgerKey is the journal's key of the ledger.
-const ledgerKey = "snapshot"
+const ledgerKey = "source"
 
-// ledger says what the published records rest on: from which slot of which cluster, and whether the
-// rows that were there at first are among them.
+// ledger says what the published records rest on: which slot of which cluster, and from where on.
 type ledger struct {
 	Slot string     `json:"slot"`
-	LSN  change.LSN `json:"lsn"` // the snapshot's, where the stream begins
-	Done bool       `json:"done"`
-	// Tables are those of the snapshot.
-	Tables []string `json:"tables"`
+	LSN  change.LSN `json:"lsn"` // where the stream began
 	system
 }
 
-func (c *Capture) readLedger() (l ledger, err error) {
+// readLedger gives the ledger; false when nothing was published yet.
+func (c *Capture) readLedger() (l ledger, ok bool, err error) {
 	b, ok := c.down.Get(ledgerKey)
 	if !ok {
-		return l, nil
+		return l, false, nil
 	}
 	if err := json.Unmarshal(b, &l); err != nil {
-		return l, fmt.Errorf("cannot read the ledger in topic %s: %w; capture does not know what Kafka holds and goes no further", schemas.StateTopic(c.cfg.Name), err)
+		return l, false, fmt.Errorf("cannot read the ledger in topic %s: %w; capture does not know what Kafka holds and goes no further", schemas.StateTopic(c.cfg.Name), err)
 	}
-	// A snapshot whose end is in Kafka was taken, though a crash kept the ledger from saying so: taking
-	// it again from a new slot would lose the deletes between the two.
-	l.Done = l.Done || c.down.Ended() >= snapshotCommit(l.LSN)
-	return l, nil
-}
-
-// snapshotCommit is the position of a snapshot taken at consistent: the last byte before it, where no
-// commit record can start.
-func snapshotCommit(consistent change.LSN) change.LSN { return consistent - 1 }
-
-func (c *Capture) ledgerOf(le *lease) ledger {
-	l := ledger{Slot: c.cfg.Slot, LSN: le.stream.floor, system: le.system}
-	for _, t := range c.tables {
-		l.Tables = append(l.Tables, t.QualifiedName())
-	}
-	return l
+	return l, true, nil
 }
 
 func (c *Capture) writeLedger(ctx context.Context, l ledger) error {
@@ -62,9 +44,6 @@ func (c *Capture) writeLedger(ctx context.Context, l ledger) error {
 
 // continuity compares what the records rest on with what is there now. exists says that our slot is.
 func (c *Capture) continuity(l ledger, now system, exists bool) error {
-	if !l.Done {
-		return nil
-	}
 	switch {
 	case l.ID != now.ID:
 		return c.gap(fmt.Sprintf("the source is another cluster now (system identifier %s, before %s): restored, upgraded or a wrong source.dsn", now.ID, l.ID), c.last())
@@ -74,7 +53,7 @@ func (c *Capture) continuity(l ledger, now system, exists bool) error {
 		return c.gap("the slot is gone: dropped, or left behind by a failover or a restored backup", c.last())
 	}
 	if l.Timeline != now.Timeline {
-		c.log.Warn("the source is on another timeline than at the snapshot; the slot is there, so that the log goes on", "timeline", now.Timeline, "before", l.Timeline)
+		c.log.Warn("the source is on another timeline than before; the slot is there, so that the log goes on", "timeline", now.Timeline, "before", l.Timeline)
 	}
 	return nil
 }

@@ -103,20 +103,24 @@ type newSlot struct {
 	snapshot   string     // its exported snapshot, valid until the link's next command
 }
 
-// createSlot creates the slot and, when asked, exports the snapshot of its consistent point. It takes
-// as long as the longest transaction that is open at the source. failover has standbys keep a copy of it.
-func (l *link) createSlot(ctx context.Context, name string, export, failover bool) (newSlot, error) {
+// createSlot creates the slot. It takes as long as the longest transaction that is open at the source.
+// failover has standbys keep a copy of it.
+func (l *link) createSlot(ctx context.Context, name string, failover bool) (newSlot, error) {
 	option := "NOEXPORT_SNAPSHOT"
-	switch {
-	case failover && export:
-		option = "(SNAPSHOT 'export', FAILOVER true)"
-	case failover:
+	if failover {
 		option = "(SNAPSHOT 'nothing', FAILOVER true)"
-	case export:
-		option = "EXPORT_SNAPSHOT"
 	}
-	sql := "CREATE_REPLICATION_SLOT " + quote(name) + " LOGICAL pgoutput " + option
-	r, err := pglogrepl.ParseCreateReplicationSlot(l.pg.Exec(ctx, sql))
+	return l.newSlot(ctx, name, quote(name)+" LOGICAL pgoutput "+option)
+}
+
+// createTemporary makes a slot that ends with the connection, for the snapshot of its consistent point.
+func (l *link) createTemporary(ctx context.Context, name string) (newSlot, error) {
+	name = fmt.Sprintf("%s_%d", name[:min(len(name), 40)], l.pg.PID())
+	return l.newSlot(ctx, name, quote(name)+" TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT")
+}
+
+func (l *link) newSlot(ctx context.Context, name, what string) (newSlot, error) {
+	r, err := pglogrepl.ParseCreateReplicationSlot(l.pg.Exec(ctx, "CREATE_REPLICATION_SLOT "+what))
 	if err != nil {
 		return newSlot{}, slotError(err, name, l.where)
 	}

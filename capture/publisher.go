@@ -15,6 +15,9 @@ type Publisher interface {
 	// caller's again when it returns. Positions that are durable already are dropped silently. An
 	// error is final: nothing after it will be published, and Durable stays where it is.
 	Publish(ctx context.Context, g *change.Group, c *change.Change) error
+	// Abandon says that the open group will not be continued: a snapshot that could not be read to its end.
+	// Readers drop its changes.
+	Abandon()
 	// Flush says that no more input is at hand: what is gathered goes out now. It does not block.
 	Flush()
 	// Durable gives the End of the last group of which every record, and that of every group before

@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,6 +25,7 @@ type recorder struct {
 	groups  []group
 	open    *group
 	last    change.Position // of the last call of this opening
+	reached change.LSN      // the last group's commit
 	base    change.LSN      // durable at the opening: groups up to here are dropped
 	durable change.LSN
 	journal map[string][]byte
@@ -85,6 +87,7 @@ func (r *recorder) Publish(ctx context.Context, g *change.Group, c *change.Chang
 	if r.open == nil {
 		r.open = &group{Group: *g}
 	}
+	r.reached = max(r.reached, g.Commit)
 	if c != nil {
 		r.open.changes = append(r.open.changes, r.text(c))
 		r.open.positions = append(r.open.positions, change.Position{Commit: g.Commit, Ordinal: c.Ordinal})
@@ -141,11 +144,40 @@ func (r *recorder) Get(key string) ([]byte, bool) {
 func (r *recorder) Put(_ context.Context, key string, value []byte) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.journal[key] = value
+	if r.journal[key] = value; value == nil {
+		delete(r.journal, key)
+	}
 	return nil
 }
 
+func (r *recorder) PutSoon(ctx context.Context, key string, value []byte) error {
+	return r.Put(ctx, key, value)
+}
+
+func (r *recorder) Keys(prefix string) (keys []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for key := range r.journal {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 func (r *recorder) Ended() change.LSN { return r.base }
+
+func (r *recorder) Reached() change.LSN { return r.reached }
+
+func (r *recorder) Recent() []change.Group { return nil }
+
+// Abandon drops the open group.
+func (r *recorder) Abandon() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open = nil
+}
 
 func (r *recorder) Close() error { return nil }
 

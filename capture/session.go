@@ -10,9 +10,6 @@ import (
 	"github.com/sluicecdc/sluice/capture/snapshot"
 )
 
-// errStartOver says that the slot exists but its snapshot was never finished.
-var errStartOver = errors.New("the snapshot was not finished")
-
 // session takes the slot and captures until the connection, the publisher or ctx ends.
 func (c *Capture) session(ctx context.Context) error {
 	le, err := c.acquire(ctx)
@@ -22,10 +19,26 @@ func (c *Capture) session(ctx context.Context) error {
 	defer le.close()
 	c.shapes.begin(!c.text)
 	group, gctx := errgroup.WithContext(ctx)
+	ready := make(chan struct{}) // closed when the downstream is open
+	after := func(f func(context.Context) error) {
+		group.Go(func() error {
+			select {
+			case <-ready:
+				return f(gctx)
+			case <-gctx.Done():
+				return nil
+			}
+		})
+	}
 	group.Go(func() error { return le.stream.receive(gctx) })
-	group.Go(func() error { return c.work(gctx, le) })
+	group.Go(func() error { return c.work(gctx, le, ready) })
 	group.Go(func() error { return c.beat(gctx) })
-	group.Go(func() error { return c.watch(gctx) })
+	after(c.watch)
+	after(c.watchVisible)
+	after(c.obeyRequests)
+	for range c.cfg.Snapshot.Workers {
+		after(c.copyWork)
+	}
 	err = group.Wait()
 	var f *fatalError
 	if ctx.Err() != nil && !errors.As(err, &f) && c.down != nil {
@@ -34,14 +47,18 @@ func (c *Capture) session(ctx context.Context) error {
 	return err
 }
 
-// work decodes and publishes, after what must come first: the downstream, and the snapshot of a new
-// slot. Meanwhile the receiver fills its slabs and waits.
-func (c *Capture) work(ctx context.Context, le *lease) error {
+// work decodes and publishes, after the downstream is open, and closes ready then. Meanwhile the receiver
+// fills its slabs and waits.
+func (c *Capture) work(ctx context.Context, le *lease, ready chan struct{}) error {
 	if err := c.ready(ctx, le); err != nil {
 		return err
 	}
 	c.setState(StateStreaming)
+	if err := c.decoder.copies.begin(ctx); err != nil {
+		return err
+	}
 	c.log.Info("streaming", "server", c.source.where, "lsn", c.progress.confirmable(), "binary", !c.text)
+	close(ready)
 	d := c.decoder
 	d.open, d.described = false, nil
 	d.stopping.Store(false)
@@ -69,32 +86,60 @@ func (c *Capture) patient(ctx context.Context) (context.Context, context.CancelF
 	return later, func() { stop(); cancel() }
 }
 
-// ready opens the downstream and makes sure that the snapshot was taken.
+// ready opens the downstream, and makes sure that what it holds and what the slot will send are one.
 func (c *Capture) ready(ctx context.Context, le *lease) error {
 	if err := c.attach(ctx); err != nil {
 		return err
 	}
-	l, err := c.readLedger()
+	l, known, err := c.readLedger()
 	if err != nil {
 		return fatal(err)
 	}
-	if le.created == nil {
+	if known && le.created == nil {
 		if err := c.continuity(l, le.system, true); err != nil {
 			return fatal(err)
 		}
 	}
-	switch {
-	case l.Done:
-		c.warnAdded(l)
-		return nil
-	case c.cfg.Snapshot.Mode == SnapshotNever:
-		l := c.ledgerOf(le)
-		l.Done = true
-		return c.writeLedger(ctx, l)
-	case le.created == nil:
-		return errStartOver
+	if !known {
+		if err := c.enter(ctx, le); err != nil {
+			return err
+		}
 	}
-	return c.snapshot(ctx, le)
+	if le.created != nil {
+		c.decoder.copies.recent = nil // what was published came from another slot
+	}
+	return c.firstCopies(ctx, le.created != nil)
+}
+
+// enter notes what the records will rest on. The slot may be one that an earlier run made and could not
+// enter: nothing of it was confirmed.
+func (c *Capture) enter(ctx context.Context, le *lease) error {
+	l := ledger{Slot: c.cfg.Slot, LSN: le.stream.floor, system: le.system}
+	if err := c.writeLedger(ctx, l); err != nil {
+		return err
+	}
+	return c.shapes.keep(ctx, l.LSN)
+}
+
+// firstCopies has the tables copied that were not yet. Where the slot is older than a table's publication,
+// transactions of that time must end first.
+func (c *Capture) firstCopies(ctx context.Context, fresh bool) error {
+	if c.cfg.Snapshot.Mode == SnapshotNever {
+		return nil
+	}
+	var barrier *snapshot.View
+	if !fresh {
+		var err error
+		if barrier, err = c.lookView(ctx); err != nil {
+			return err
+		}
+	}
+	for _, t := range c.tables {
+		if err := c.decoder.copies.first(ctx, t, barrier); err != nil {
+			return err
+		}
+	}
+	return c.decoder.copies.resume(ctx)
 }
 
 // drain waits for what was handed over to become durable, and tells PostgreSQL. Nothing comes after
@@ -125,26 +170,7 @@ func (c *Capture) drain(ctx context.Context, s *stream) {
 type lease struct {
 	stream  *stream
 	system  system
-	created *newSlot         // nil when the slot existed
-	reader  *snapshot.Reader // of the created slot's snapshot; nil when there is none to take
+	created *newSlot // nil when the slot existed
 }
 
-func (l *lease) close() {
-	if l.reader != nil {
-		l.reader.Close()
-	}
-	l.stream.close()
-}
-
-// warnAdded names tables that came into the configuration after the snapshot.
-func (c *Capture) warnAdded(l ledger) {
-	known := map[string]bool{}
-	for _, t := range l.Tables {
-		known[t] = true
-	}
-	for _, t := range c.tables {
-		if name := t.QualifiedName(); !known[name] {
-			c.log.Warn("table was added after the snapshot: its changes are captured, the rows that it had before are not in Kafka", "table", name)
-		}
-	}
-}
+func (l *lease) close() { l.stream.close() }

@@ -25,6 +25,7 @@ type shape struct {
 	outside  bool                      // of source.tables: its name is another than when it was published
 	leaving  *version                  // to be told when a change is dropped; nil when it was
 	storage  string                    // version.Storage, until the stream describes the table
+	copying  bool                      // its rows are being copied: updates travel whole
 	emptied  bool                      // by a TRUNCATE since it was described
 
 	// Changes not yet added to the metrics.

@@ -29,6 +29,8 @@ type Status struct {
 	Slot       SlotStatus `json:"slot"`
 	// Tables are those that source.tables means and those that were captured, by name.
 	Tables []TableStatus `json:"tables"`
+	// Copies bring rows from before into the stream, those that ended too.
+	Copies []CopyStatus `json:"copies"`
 }
 
 // TableStatus says since when a table has its present shape, or why its changes are not captured.

@@ -67,6 +67,9 @@ func (c *Capture) survey(ctx context.Context) error {
 	for i := range chosen {
 		tables = append(tables, c.surveyOne(ctx, &chosen[i], p))
 	}
+	if err := c.copyUnknown(ctx, chosen, tables); err != nil {
+		return err
+	}
 	tables = append(tables, astray(all, chosen, p)...)
 	c.noteSurvey(append(tables, unfound(problems)...))
 	return nil
@@ -99,28 +102,76 @@ func (c *Capture) surveyOne(ctx context.Context, r *relation, p *publication) Ta
 		t.Reason, t.Fix = err.Error(), "ALTER PUBLICATION "+quote(c.cfg.Publication)+" ADD TABLE "+only(r)+r.sql()
 		return t
 	}
+	c.tellAdded(ctx, r, rows)
 	t.Captured = true
-	c.tellAdded(r, rows)
 	return t
 }
 
-func (c *Capture) tellAdded(r *relation, rows bool) {
+// copyUnknown has the rows of tables copied that others have published: the event trigger, or a person.
+func (c *Capture) copyUnknown(ctx context.Context, chosen []relation, found []TableStatus) error {
+	k := c.decoder.copies
+	var names []string
+	err := k.call(ctx, func(context.Context) error {
+		for i := range chosen {
+			if r := &chosen[i]; found[i].Captured && !k.has(r.OID) {
+				names = append(names, r.sql())
+			}
+		}
+		return nil
+	})
+	for i := range chosen {
+		if r := &chosen[i]; err == nil && slices.Contains(names, r.sql()) {
+			err = c.copyAdded(ctx, r, false, true)
+		}
+	}
+	return err
+}
+
+// tellAdded has the rows of a table copied that is published from now on.
+func (c *Capture) tellAdded(ctx context.Context, r *relation, rows bool) {
 	name := change.FormatName(r.Schema, r.Name)
 	c.mu.Lock()
 	was, known := c.roll.versions[r.OID]
 	c.mu.Unlock()
 	switch {
 	case known:
-		const what = "it was taken out of the publication for a time and put back: changes in between are not in Kafka"
-		c.notePartial(r.OID, what)
-		c.log.Error("table had been taken out of the publication by someone and was put back: what changed in between is not in Kafka", "table", name, "version", was.Version)
+		c.log.Error("table had been taken out of the publication by someone and was put back: what changed in between is not in Kafka, its rows are compared", "table", name, "version", was.Version)
 	case rows:
-		const what = "it had rows before it was captured: they are not in Kafka"
-		c.notePartial(r.OID, what)
-		c.log.Warn("table is captured from now on; the rows that it had before are not in Kafka", "table", name)
+		c.log.Info("table is captured from now on, and its rows are copied", "table", name)
 	default:
 		c.log.Info("table is captured from now on; it was empty", "table", name)
 	}
+	if err := c.copyAdded(ctx, r, known, rows); err != nil && ctx.Err() == nil {
+		c.notePartial(r.OID, "rows that it had before it was captured are not in Kafka: "+err.Error())
+		c.log.Error("cannot have the rows of a table copied; start capture again", "table", name, "error", err)
+	}
+}
+
+// copyAdded makes the copy of a table that was published a moment ago.
+func (c *Capture) copyAdded(ctx context.Context, r *relation, known, rows bool) error {
+	if c.cfg.Snapshot.Mode == SnapshotNever && !known {
+		return nil
+	}
+	barrier, err := c.lookView(ctx)
+	if err != nil {
+		return err
+	}
+	t, err := c.describeNow(ctx, r)
+	if err != nil {
+		return err
+	}
+	k := c.decoder.copies
+	return k.call(ctx, func(ctx context.Context) error {
+		defer k.signal()
+		defer k.update()
+		switch {
+		case known:
+			return k.add(ctx, newCopy(fmt.Sprintf("%s/%s/%s", CopyReconcile, k.capture.decoder.place.at, t.QualifiedName()), CopyReconcile, t, barrier))
+		case rows:
+			return k.first(ctx, t, barrier)
+		}
+		return k.complete(ctx, t)
+	})
 }
 
 // tellOnce logs what is wrong with a table that is captured, when it is new.

@@ -13,7 +13,8 @@ import (
 // endWriter writes the transaction topic.
 type endWriter struct {
 	partition      *kafka.Partition
-	tail           change.LSN // the last END of an earlier run
+	tail           change.LSN     // the last END of an earlier run
+	recent         []change.Group // the last transactions that it ended
 	keyID, valueID int
 	record         avro.End
 	key, value     []byte
@@ -40,8 +41,12 @@ func (p *Publisher) openEnds(ctx context.Context) error {
 	return err
 }
 
+// recentEnds is how many transactions may be in Kafka and wait, at the source, for a synchronous standby: no
+// more than it has connections.
+const recentEnds = 4096
+
 func (p *Publisher) readEndTail(ctx context.Context, topic string) error {
-	tails, err := p.client.Tail(ctx, topic, 1)
+	tails, err := p.client.Tail(ctx, topic, recentEnds)
 	if err != nil {
 		return fmt.Errorf("cannot read the end of topic %s: %w", topic, err)
 	}
@@ -59,6 +64,9 @@ func (p *Publisher) readEndTail(ctx context.Context, topic string) error {
 				return fmt.Errorf("cannot read offset %d of topic %s: %w", r.Offset, topic, err)
 			}
 			p.ends.tail = end.Commit
+			if g, ok := avro.ParseGroupID(end.ID); ok {
+				p.ends.recent = append(p.ends.recent, g)
+			}
 		}
 	}
 	return nil

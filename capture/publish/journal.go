@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,19 +50,46 @@ func (p *Publisher) Get(key string) ([]byte, bool) {
 	return v, ok
 }
 
+// Keys implements capture.Journal.
+func (p *Publisher) Keys(prefix string) (keys []string) {
+	p.journal.mu.Lock()
+	defer p.journal.mu.Unlock()
+	for key := range p.journal.entries {
+		if strings.HasPrefix(key, prefix) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 // Ended implements capture.Journal: the commit LSN of the last group that an earlier run ended, 0 when
 // there is none.
 func (p *Publisher) Ended() change.LSN { return p.ends.tail }
 
+// Reached implements capture.Journal.
+func (p *Publisher) Reached() change.LSN { return max(p.reached, p.ends.tail) }
+
+// Recent implements capture.Journal.
+func (p *Publisher) Recent() []change.Group { return p.ends.recent }
+
 // Put implements capture.Journal: it returns when the entry, and everything published before it, is
 // acknowledged. A nil value removes the entry. It is called by the publishing goroutine.
 func (p *Publisher) Put(ctx context.Context, key string, value []byte) error {
+	if err := p.PutSoon(ctx, key, value); err != nil {
+		return err
+	}
+	if err := p.producer.Wait(ctx); err != nil {
+		return fmt.Errorf("cannot store %q in topic %s: %w", key, schemas.StateTopic(p.o.Source), err)
+	}
+	return nil
+}
+
+// PutSoon implements capture.Journal. It is called by the publishing goroutine.
+func (p *Publisher) PutSoon(ctx context.Context, key string, value []byte) error {
 	err := p.producer.Append(ctx, p.journal.partition, p.progress.tag(), kafka.Record{
 		TimeMillis: time.Now().UnixMilli(), Key: []byte(key), Value: value,
 	})
-	if err == nil {
-		err = p.producer.Wait(ctx)
-	}
 	if err != nil {
 		return fmt.Errorf("cannot store %q in topic %s: %w", key, schemas.StateTopic(p.o.Source), err)
 	}

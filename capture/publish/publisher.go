@@ -60,6 +60,7 @@ type Publisher struct {
 	last     *route // of the previous change: most changes follow one of the same table
 
 	group    groupState
+	reached  change.LSN // by an earlier run, in any topic of a table
 	progress progress
 	failed   error
 
@@ -153,6 +154,14 @@ func (p *Publisher) begin() {
 	p.group.total = 0
 	p.group.touched = p.group.touched[:0]
 	p.group.now = micros(time.Now())
+}
+
+// Abandon implements capture.Publisher. The group's records stay, and have no END.
+func (p *Publisher) Abandon() {
+	for _, s := range p.group.touched {
+		s.reset()
+	}
+	p.group.open = false
 }
 
 // Flush implements capture.Publisher.

@@ -31,6 +31,9 @@ func (p *Publisher) sendRow(ctx context.Context, r *route, g *change.Group, c *c
 	order := p.order(r.stream)
 	r.stream.counts[partition]++
 	if r.stream.seen(partition, change.Position{Commit: g.Commit, Ordinal: c.Ordinal}) {
+		if g.Kind == change.Snapshot {
+			return fmt.Errorf("cannot publish rows of %s at %s: topic %s holds later positions; start capture again, which puts them behind these", r.table.QualifiedName(), g.Commit, r.stream.topic)
+		}
 		p.metrics.Resent.Inc()
 		return nil
 	}

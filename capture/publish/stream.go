@@ -75,6 +75,9 @@ func (p *Publisher) openStreams(ctx context.Context, topics []kafka.Topic, colle
 		if err != nil {
 			return nil, err
 		}
+		for _, t := range tails {
+			p.reached = max(p.reached, t.Commit)
+		}
 		p.streams[name] = &stream{
 			topic: name, collection: collections[name],
 			partitions: handles[name], tails: tails, counts: make([]int64, len(handles[name])),

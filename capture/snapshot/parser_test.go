@@ -86,7 +86,7 @@ func TestEmitErrorStandsAsItIs(t *testing.T) {
 
 func TestCopySQL(t *testing.T) {
 	odd := &change.Table{Schema: `o"dd`, Name: "t", Columns: table.Columns}
-	if got, want := copySQL(Table{odd, true}), `COPY (SELECT "id", CASE num_nulls("p") WHEN 0 THEN format('%s', "p") END FROM ONLY "o""dd"."t") TO STDOUT (FORMAT binary)`; got != want {
+	if got, want := (Table{Table: odd, Only: true}).copySQL(), `COPY (SELECT "id", CASE num_nulls("p") WHEN 0 THEN format('%s', "p") END FROM ONLY "o""dd"."t") TO STDOUT (FORMAT binary)`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -1,0 +1,356 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sluicecdc/sluice/capture/snapshot"
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// copies are the tables whose rows are brought into the stream, while it runs. Workers read chunks of them
+// (copywork.go), the goroutine that decodes publishes these between two transactions (merge.go). All but
+// calls and wake belongs to that goroutine; others come in through call.
+type copies struct {
+	capture *Capture
+	calls   chan func(context.Context) error
+	wake    chan struct{} // holds a token for each worker that may look for work
+
+	all  []*tableCopy
+	keys *keys
+
+	windows map[uint32][]*window // by table, those that are open
+	ready   []*reading           // read, and waiting for their place
+	wholes  []*wholeCopy         // tables that wait for their place as a whole
+	holds   int                  // wishes that no transaction begins
+	out     int                  // chunks that workers have, or that are ready
+	dropped map[uint32]bool      // tables whose changes will be in their first copy
+
+	recent []passed // published, and perhaps not visible yet
+
+	// copying are the tables of which rows are still to come, for END records. It is replaced, not changed.
+	copying []string
+
+	took, ended time.Time // of the last publication: its duration is ended - took
+}
+
+func newCopies(c *Capture) *copies {
+	return &copies{
+		capture: c, calls: make(chan func(context.Context) error), wake: make(chan struct{}, c.cfg.Snapshot.Workers),
+		keys: newKeys(), windows: map[uint32][]*window{}, dropped: map[uint32]bool{},
+	}
+}
+
+// call has the decoding goroutine run f, and waits for it. It gives f's error only when that ends the
+// session there, too.
+func (k *copies) call(ctx context.Context, f func(context.Context) error) error {
+	done := make(chan error, 1)
+	select {
+	case k.calls <- func(ctx context.Context) error {
+		err := f(ctx)
+		done <- err
+		return err
+	}:
+		return <-done
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// signal has idle workers look for work.
+func (k *copies) signal() {
+	for range cap(k.wake) {
+		select {
+		case k.wake <- struct{}{}:
+		default:
+			return
+		}
+	}
+}
+
+// begin starts over after a connection was lost: what was under way is read again.
+func (k *copies) begin(ctx context.Context) error {
+	clear(k.windows)
+	k.ready, k.wholes, k.holds, k.out = nil, nil, 0, 0
+	for _, t := range k.all {
+		t.busy, t.planning = map[int]bool{}, false
+	}
+	k.update()
+	k.signal()
+	return k.obey(ctx)
+}
+
+// find gives the copy of an id, nil when there is none.
+func (k *copies) find(id string) *tableCopy {
+	for _, t := range k.all {
+		if t.ID == id {
+			return t
+		}
+	}
+	return nil
+}
+
+// has tells whether there is, or was, a first copy of a table.
+func (k *copies) has(oid uint32) bool {
+	return slices.ContainsFunc(k.all, func(t *tableCopy) bool { return t.Kind == CopyFirst && t.OID == oid })
+}
+
+// add takes up a copy, as far as an earlier run came with it.
+func (k *copies) add(ctx context.Context, t *tableCopy) error {
+	fresh := t.copyRecord
+	known, err := t.load(k.capture.down)
+	if err != nil {
+		return err
+	}
+	if known && t.OID != fresh.OID && fresh.OID != 0 {
+		// The table of that name is another one by now.
+		t.copyRecord, t.ranges, t.barrier, known = fresh, nil, nil, false
+	}
+	t.busy = map[int]bool{}
+	k.all = append(k.all, t)
+	if !known {
+		if err := t.store(ctx, k.capture.down); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first makes the first copy of a table. Without a barrier nothing can have changed its rows without a
+// record.
+func (k *copies) first(ctx context.Context, t snapshot.Table, barrier *snapshot.View) error {
+	name := t.QualifiedName()
+	if old := k.find(firstID(name)); old != nil {
+		if old.OID == t.OID {
+			return nil
+		}
+		k.all = slices.DeleteFunc(k.all, func(c *tableCopy) bool { return c == old })
+	}
+	return k.add(ctx, newCopy(firstID(name), CopyFirst, t, barrier))
+}
+
+func newCopy(id, kind string, t snapshot.Table, barrier *snapshot.View) *tableCopy {
+	c := &tableCopy{table: t, learned: t.Table, barrier: barrier}
+	c.ID, c.Kind, c.OID, c.State = id, kind, t.OID, CopyWaiting
+	c.Table = change.FormatName(t.Schema, t.Name)
+	if barrier != nil {
+		c.Barrier = barrier.String()
+	}
+	return c
+}
+
+// resume takes up what an earlier run has not finished of copies that no configuration asks for, and ends
+// the first copies of tables that are not captured any more.
+func (k *copies) resume(ctx context.Context) error {
+	j := k.capture.down
+	for _, key := range j.Keys(copyKey("")) {
+		if strings.HasSuffix(key, "/plan") {
+			continue
+		}
+		t := &tableCopy{busy: map[int]bool{}}
+		t.ID = strings.TrimPrefix(key, copyKey(""))
+		if _, err := t.load(j); err != nil {
+			return err
+		}
+		if !t.active() || k.find(t.ID) != nil {
+			continue
+		}
+		switch t.Kind {
+		case CopyReconcile:
+			k.all = append(k.all, t)
+		case CopyFirst:
+			if err := k.settle(ctx, t, CopyCancelled, "the table is not in source.tables any more"); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// complete notes that all rows of a table are in the stream anyway.
+func (k *copies) complete(ctx context.Context, t snapshot.Table) error {
+	c := newCopy(firstID(t.QualifiedName()), CopyFirst, t, nil)
+	c.State = CopyDone
+	if k.find(c.ID) != nil {
+		return nil
+	}
+	return k.add(ctx, c)
+}
+
+// update brings up to date what follows from the states: which tables readers lack rows of, whose updates
+// must travel whole, and whose changes are left to the copy.
+func (k *copies) update() {
+	var names []string
+	clear(k.dropped)
+	moving := map[uint32]bool{}
+	for _, t := range k.all {
+		if !t.active() {
+			continue
+		}
+		moving[t.OID] = true
+		if t.partial() && !slices.Contains(names, t.topicName()) {
+			names = append(names, t.topicName())
+		}
+		if t.Kind == CopyFirst && len(t.table.Key) == 0 {
+			k.dropped[t.OID] = true
+		}
+	}
+	slices.Sort(names)
+	k.copying = names
+	for oid, s := range k.capture.shapes.byOID {
+		s.copying = moving[oid]
+	}
+	state := StateStreaming
+	if len(names) > 0 {
+		state = StateSnapshot
+	}
+	k.capture.setState(state)
+	k.capture.noteCopies(k.statuses())
+}
+
+func (k *copies) statuses() []CopyStatus {
+	out := make([]CopyStatus, 0, len(k.all))
+	for _, t := range k.all {
+		out = append(out, t.CopyStatus)
+	}
+	return out
+}
+
+// settle ends a copy in a state.
+func (k *copies) settle(ctx context.Context, t *tableCopy, state, reason string) error {
+	now := time.Now()
+	t.State, t.Reason, t.Ended, t.SecondsLeft = state, reason, &now, nil
+	t.RowsPerSecond = 0
+	if err := t.storePlan(ctx, k.capture.down); err != nil {
+		return err
+	}
+	if err := t.store(ctx, k.capture.down); err != nil {
+		return err
+	}
+	t.ranges = nil
+	k.forget(t)
+	k.update()
+	k.signal()
+	log := k.capture.log.With("copy", t.ID, "table", t.Table)
+	switch state {
+	case CopyDone:
+		log.Info("table copied", "rows", t.Rows, "bytes", t.Bytes, "took", t.took(now))
+	case CopyCancelled:
+		log.Warn("copy of a table is cancelled: rows that were not copied yet are not in Kafka", "rows", t.Rows)
+	default:
+		log.Error("copy of a table failed", "reason", reason)
+	}
+	return nil
+}
+
+func (t *tableCopy) took(now time.Time) time.Duration {
+	if t.Began == nil {
+		return 0
+	}
+	return now.Sub(*t.Began).Round(time.Millisecond)
+}
+
+// forget drops what was read for a copy and is not published.
+func (k *copies) forget(t *tableCopy) {
+	k.ready = slices.DeleteFunc(k.ready, func(r *reading) bool {
+		if r.copy == t {
+			k.close(r)
+		}
+		return r.copy == t
+	})
+}
+
+// open opens a window on a table.
+func (k *copies) open(t *tableCopy, current passed) *window {
+	before := slices.Clone(k.recent)
+	if current.xid != 0 {
+		before = append(before, current)
+	}
+	w := newWindow(k.keys, before, t.Kind == CopyReconcile)
+	k.windows[t.OID] = append(k.windows[t.OID], w)
+	return w
+}
+
+func (k *copies) shut(oid uint32, w *window) {
+	k.windows[oid] = slices.DeleteFunc(k.windows[oid], func(o *window) bool { return o == w })
+	if len(k.windows[oid]) == 0 {
+		delete(k.windows, oid)
+	}
+}
+
+// close ends the work on a chunk, whatever came of it.
+func (k *copies) close(r *reading) {
+	k.shut(r.copy.OID, r.window)
+	delete(r.copy.busy, r.chunk)
+	k.out--
+	k.signal()
+}
+
+// watches tells whether changes of a table matter here.
+func (k *copies) watches(oid uint32) bool {
+	return len(k.windows) > 0 && len(k.windows[oid]) > 0 || len(k.dropped) > 0 && k.dropped[oid]
+}
+
+// note takes a change that is published.
+func (k *copies) note(p passed, c *change.Change) error {
+	for _, w := range k.windows[c.Table.OID] {
+		if err := w.note(p, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxRecent bounds the transactions that may not be visible. They are looked through each second; beyond
+// that many the oldest have been visible for long.
+const maxRecent = 1 << 17
+
+// publishedNow notes a transaction that was published whole.
+func (k *copies) publishedNow(p passed) {
+	if p.xid == 0 {
+		return
+	}
+	if len(k.recent) >= maxRecent {
+		k.recent = append(k.recent[:0], k.recent[maxRecent/2:]...)
+	}
+	k.recent = append(k.recent, p)
+}
+
+// prune forgets the transactions that can be seen.
+func (k *copies) prune(v *snapshot.View) {
+	k.recent = slices.DeleteFunc(k.recent, func(p passed) bool { return p.seenBy(v) })
+}
+
+// describeNow gives a table as it is to be read now.
+func (c *Capture) describeNow(ctx context.Context, r *relation) (snapshot.Table, error) {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	m, err := c.source.shapeOf(ctx, r)
+	if err != nil {
+		return snapshot.Table{}, err
+	}
+	t, _, _, err := c.shapes.catalogue.look(ctx, m, nil, false)
+	if err != nil {
+		return snapshot.Table{}, err
+	}
+	return snapshot.Table{Table: t, Only: only(r) != ""}, nil
+}
+
+// relationOf finds a table by its number.
+func (c *Capture) relationOf(ctx context.Context, oid uint32) (*relation, error) {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	all, err := c.source.relations(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		if all[i].OID == oid {
+			return &all[i], nil
+		}
+	}
+	return nil, fmt.Errorf("%w: it was dropped", snapshot.ErrGone)
+}

@@ -1,0 +1,212 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// copiedTable is a table of the random test: how its keys are made.
+type copiedTable struct{ name, columns, key, value string }
+
+// copied are tables of several kinds of key. $1 is a number of a small range.
+var copiedTables = []copiedTable{
+	{"ints", "id int, PRIMARY KEY (id)", "id", "%[1]d"},
+	{"pairs", "a int, b text, PRIMARY KEY (a, b)", "a, b", "%[1]d %% 7, 'k' || %[1]d"},
+	{"texts", "k text, PRIMARY KEY (k)", "k", "'Ä' || (%[1]d * 7919 %% 100003)"},
+	{"uuids", "u uuid, PRIMARY KEY (u)", "u", "md5(%[1]d::text)::uuid"},
+	{"numerics", "d numeric, PRIMARY KEY (d)", "d", "%[1]d * 1.5 - 1000"},
+	{"full", "id bigint, PRIMARY KEY (id)", "id", "%[1]d"},
+	{"bag", "id int", "id", "%[1]d"},
+}
+
+const copiedKeys = 3000
+
+func (c copiedTable) create(d *db) {
+	d.run(fmt.Sprintf(`CREATE TABLE %[1]s (v bigint NOT NULL, n int, big text, %[2]s); ALTER TABLE %[1]s ALTER big SET STORAGE EXTERNAL`, c.name, c.columns))
+	if c.name == "full" || c.name == "bag" {
+		d.run("ALTER TABLE " + c.name + " REPLICA IDENTITY FULL")
+	}
+	d.run(fmt.Sprintf(`INSERT INTO %s (v, n, big, %s) SELECT nextval('vs'), g, CASE WHEN g %% 3 = 0 THEN repeat(md5(g::text), 80) END, %s FROM generate_series(1, %d, 2) g`,
+		c.name, c.key, strings.ReplaceAll(strings.ReplaceAll(c.value, "%[1]d", "g"), "%%", "%"), copiedKeys))
+}
+
+// where finds the row of a number.
+func (c copiedTable) where(n int) string {
+	return "(" + c.key + ") = (" + fmt.Sprintf(c.value, n) + ")"
+}
+
+// statement gives one random change.
+func (c copiedTable) statement(rnd *rand.Rand) string {
+	n := 1 + rnd.IntN(copiedKeys)
+	switch x := rnd.IntN(100); {
+	case x < 35:
+		return fmt.Sprintf("UPDATE %s SET v = nextval('vs'), n = %d WHERE %s", c.name, rnd.IntN(1000), c.where(n))
+	case x < 50:
+		return fmt.Sprintf("UPDATE %s SET v = nextval('vs'), big = repeat(md5('%d'), 100) WHERE %s", c.name, rnd.Int(), c.where(n))
+	case x < 65:
+		return "DELETE FROM " + c.name + " WHERE " + c.where(n)
+	case x < 75 && c.name != "bag":
+		m := 1 + rnd.IntN(copiedKeys)
+		return fmt.Sprintf("UPDATE %s SET v = nextval('vs'), (%s) = ROW(%s) WHERE %s AND NOT EXISTS (SELECT FROM %s WHERE %s)",
+			c.name, c.key, fmt.Sprintf(c.value, m), c.where(n), c.name, c.where(m))
+	case x == 99 && rnd.IntN(30) == 0:
+		return "TRUNCATE " + c.name
+	}
+	conflict := " ON CONFLICT DO NOTHING"
+	return fmt.Sprintf("INSERT INTO %s (v, n, big, %s) VALUES (nextval('vs'), %d, repeat(md5('%d'), %d), %s)%s",
+		c.name, c.key, n, rnd.Int(), rnd.IntN(100), fmt.Sprintf(c.value, n), conflict)
+}
+
+// TestCopiesAmongWrites copies tables while they are written to, under crashes, pauses and lost
+// connections, and wants the rows of the source in the end, and no row that goes back in time on the way.
+// SLUICE_SEED replays.
+func TestCopiesAmongWrites(t *testing.T) {
+	seed := rand.Uint64()
+	if s := os.Getenv("SLUICE_SEED"); s != "" {
+		seed, _ = strconv.ParseUint(s, 10, 64)
+	}
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		t.Logf("replay with SLUICE_SEED=%d", seed)
+		copyAmongWrites(t, cfg, d, seed)
+	})
+}
+
+func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 1))
+	d.run("CREATE SEQUENCE vs")
+	for _, c := range copiedTables {
+		c.create(d)
+	}
+	d.run("ANALYZE")
+	cfg.Snapshot = SnapshotConfig{Workers: 1 + rnd.IntN(3), Chunk: fmt.Sprintf("%dkB", 16<<rnd.IntN(4))}
+	ctx, stop := context.WithCancel(context.Background())
+	var writers sync.WaitGroup
+	for i := range 3 {
+		conn := connect(t, cfg.DSN)
+		mine := rand.New(rand.NewPCG(seed, uint64(i+2)))
+		writers.Go(func() { write(ctx, conn.Conn, mine) })
+	}
+	f := newFolder(t)
+	crashes := rnd.IntN(6)
+	c := start(t, cfg, f)
+	for range crashes {
+		time.Sleep(time.Duration(rnd.IntN(400)) * time.Millisecond)
+		switch rnd.IntN(3) {
+		case 0:
+			f.crash()
+			<-c.done
+		case 1:
+			c.finish()
+		default:
+			d.run("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL AND NOT temporary")
+			continue
+		}
+		c = start(t, cfg, f)
+	}
+	c.awaitCopies()
+	time.Sleep(100 * time.Millisecond)
+	stop()
+	writers.Wait()
+	d.run("INSERT INTO ints (v, n, id) VALUES (nextval('vs'), 0, -1)")
+	eventually(t, "the last row", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.tables["ints"]["-1"] != nil || len(f.problems) > 0
+	})
+	c.finish()
+	t.Logf("%d crashes, %d rows read, %d workers, chunks of %s", crashes, f.reads, cfg.Snapshot.Workers, cfg.Snapshot.Chunk)
+	f.compare(d)
+}
+
+func write(ctx context.Context, conn *pgx.Conn, rnd *rand.Rand) {
+	for ctx.Err() == nil {
+		var sql []string
+		for range 1 + rnd.IntN(4) {
+			sql = append(sql, copiedTables[rnd.IntN(len(copiedTables))].statement(rnd))
+		}
+		end := "COMMIT"
+		if rnd.IntN(10) == 0 {
+			end = "ROLLBACK"
+		}
+		// Deadlocks and keys that are taken roll back.
+		_, err := conn.PgConn().Exec(context.Background(), "BEGIN; "+strings.Join(sql, "; ")+"; "+end).ReadAll()
+		if err != nil {
+			_, _ = conn.PgConn().Exec(context.Background(), "ROLLBACK").ReadAll()
+		}
+	}
+}
+
+// awaitCopies waits until every table is copied.
+func (c *running) awaitCopies() {
+	c.t.Helper()
+	eventually(c.t, "all copies done", func() bool {
+		all := c.Status().Copies
+		for _, s := range all {
+			if s.State != CopyDone {
+				return false
+			}
+		}
+		return len(all) > 0
+	})
+}
+
+// compare wants the rows of the source.
+func (f *folder) compare(d *db) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.problems {
+		f.t.Error(p)
+	}
+	for _, c := range copiedTables {
+		want := map[string]int{}
+		rows, err := d.Query(context.Background(), "SELECT concat_ws('|', v, coalesce(n::text, 'n'), coalesce(big, 'n'), "+c.key+") FROM "+c.name)
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		for _, l := range lines {
+			want[l]++
+		}
+		got := f.bags[c.name]
+		if c.name != "bag" {
+			got = map[string]int{}
+			for _, row := range f.tables[c.name] {
+				cells := []string{row["v"], row["n"], row["big"]}
+				for k := range strings.SplitSeq(c.key, ", ") {
+					cells = append(cells, row[k])
+				}
+				got[strings.Join(cells, "|")]++
+			}
+		}
+		f.difference(c.name, want, got)
+	}
+}
+
+func (f *folder) difference(name string, want, got map[string]int) {
+	shown := 0
+	for l, n := range want {
+		if got[l] != n && shown < 3 {
+			shown++
+			f.t.Errorf("%s: %d times instead of %d: %.120s", name, got[l], n, l)
+		}
+	}
+	for l, n := range got {
+		if want[l] == 0 && shown < 6 {
+			shown++
+			f.t.Errorf("%s: %d times and not at the source: %.120s", name, n, l)
+		}
+	}
+	f.t.Logf("%s: %d rows", name, len(want))
+}

@@ -1,0 +1,205 @@
+package capture
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sluicecdc/sluice/capture/snapshot"
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// reading is a part of a table that a worker reads, or has read.
+type reading struct {
+	copy    *tableCopy
+	chunk   int
+	rng     snapshot.Range
+	table   snapshot.Table
+	learned *change.Table // what the stream knew of the table then
+	window  *window
+	rows    *snapshot.Chunk
+}
+
+// boundary is a place between two transactions where a chunk may be published.
+type boundary struct {
+	at   change.LSN // all that committed before is published, and no later transaction commits before
+	last change.LSN // the highest position that was given
+}
+
+// pass moves to a place that lies beyond.
+func (b *boundary) pass(at change.LSN) { b.at = max(b.at, at) }
+
+// take gives a position for a group: above all that were given, below those of transactions to come. The
+// last two bytes before the place are left to whole tables, and to nobody. There is none when they are
+// used up: the next commit brings some.
+func (b *boundary) take() (change.LSN, bool) {
+	if b.last+1 > b.at-2 || b.at < 2 {
+		return 0, false
+	}
+	b.last++
+	return b.last, true
+}
+
+// atBoundary publishes what was read and has its place here. After a while the stream has its turn.
+func (d *decoder) atBoundary(ctx context.Context) error {
+	k := d.copies
+	for !d.open && !d.stopping.Load() {
+		if err := d.wholeDue(ctx, d.place.at); err != nil {
+			return err
+		}
+		r := k.due(d.place.at)
+		if r == nil || !d.turn() {
+			return nil
+		}
+		ok, err := d.publishReading(ctx, r)
+		if !ok || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// due gives a reading that sees nothing that is not published yet, nil when there is none.
+func (k *copies) due(at change.LSN) *reading {
+	for _, r := range k.ready {
+		if r.rows.View.At() <= at {
+			return r
+		}
+	}
+	return nil
+}
+
+// turn tells whether it is the copies' turn: the stream has had as much time as the last chunk took, or
+// has nothing to do.
+func (d *decoder) turn() bool {
+	k := d.copies
+	return d.backlog() == 0 || time.Since(k.ended) >= k.ended.Sub(k.took)
+}
+
+// publishReading publishes a chunk; not ok says that there is no position for it now.
+func (d *decoder) publishReading(ctx context.Context, r *reading) (ok bool, err error) {
+	k := d.copies
+	t, current := d.tableOf(r)
+	if !current { // read in a shape that is another by now: it is read again
+		k.take(r)
+		return true, nil
+	}
+	commit, ok := d.place.take()
+	if !ok {
+		return false, nil
+	}
+	k.take(r)
+	k.took = time.Now()
+	g := d.copyGroup(r.copy, commit)
+	if r.copy.Kind == CopyReconcile {
+		after, upTo := bounds(t, r.rng)
+		g.Ranges = []change.Range{{Table: t, After: after, UpTo: upTo, Kept: r.window.kept(r.rows.View)}}
+	}
+	rows, err := d.publishRows(ctx, r, t, g)
+	if err != nil {
+		return false, err
+	}
+	done := r.copy.finish(r.chunk)
+	if done {
+		r.copy.State = CopyDone
+		k.update()
+	}
+	if rows > 0 || len(g.Ranges) > 0 {
+		if err := d.endCopyGroup(ctx, g); err != nil {
+			return false, err
+		}
+	}
+	k.ended = time.Now()
+	return true, k.progress(ctx, r.copy, rows, r.rows.Bytes(), done)
+}
+
+// take takes a reading that is published, or of no use, from those that wait.
+func (k *copies) take(r *reading) {
+	k.ready = slices.DeleteFunc(k.ready, func(o *reading) bool { return o == r })
+	k.close(r)
+}
+
+// tableOf gives the table version that a reading is published in. When the stream has learned another shape
+// since, the reading is of no use.
+func (d *decoder) tableOf(r *reading) (t *change.Table, current bool) {
+	var now *change.Table
+	if s := d.shapes.byOID[r.copy.OID]; s != nil {
+		now = s.table
+	}
+	switch {
+	case now == nil:
+		return r.table.Table, true
+	case sameShape(now, r.table.Table):
+		return now, true
+	}
+	return r.table.Table, now == r.learned
+}
+
+func (d *decoder) copyGroup(t *tableCopy, commit change.LSN) *change.Group {
+	g := &change.Group{Kind: change.Snapshot, Commit: commit, Time: change.Micros(time.Now().UnixMicro())}
+	if t.Sink != "" {
+		g.Sinks = []string{t.Sink}
+	}
+	return g
+}
+
+// publishRows hands over the rows of which the stream has nothing newer.
+func (d *decoder) publishRows(ctx context.Context, r *reading, t *change.Table, g *change.Group) (rows int64, err error) {
+	view := r.rows.View
+	err = r.rows.Each(func(c *change.Change) error {
+		newer, err := r.window.newer(view, t, c.After)
+		if newer || err != nil {
+			return err
+		}
+		rows++
+		c.Table, c.Ordinal, c.LSN = t, rows, view.At()
+		if err := d.to.Publish(ctx, g, c); err != nil {
+			return fatal(fmt.Errorf("cannot publish row %d of a chunk of %s: %w", rows, t.QualifiedName(), err))
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// endCopyGroup closes a group of rows that were read.
+func (d *decoder) endCopyGroup(ctx context.Context, g *change.Group) error {
+	g.End, g.Copying = d.place.at, d.copies.copying
+	if err := d.to.Publish(ctx, g, nil); err != nil {
+		return fatal(fmt.Errorf("cannot publish the end of a chunk: %w", err))
+	}
+	d.whole = max(d.whole, g.Commit)
+	d.progress.publish(g.End, g.Time)
+	d.metrics.groups.Inc()
+	return nil
+}
+
+// progress notes rows that were published, and ends the copy with the last of them.
+func (k *copies) progress(ctx context.Context, t *tableCopy, rows, bytes int64, done bool) error {
+	t.Rows += rows
+	t.Bytes += bytes
+	t.reckon(time.Now())
+	k.capture.metrics.snapshotRows.Add(float64(rows))
+	if done {
+		return k.settle(ctx, t, CopyDone, "")
+	}
+	k.capture.noteCopies(k.statuses())
+	return t.store(ctx, k.capture.down)
+}
+
+// reckon works out the rate and the time left.
+func (t *tableCopy) reckon(now time.Time) {
+	if t.resumed.IsZero() {
+		t.resumed, t.rowsAt = now, t.Rows
+		return
+	}
+	seconds := now.Sub(t.resumed).Seconds()
+	if seconds <= 0 {
+		return
+	}
+	t.RowsPerSecond = float64(t.Rows-t.rowsAt) / seconds
+	if t.RowsPerSecond > 0 {
+		left := max(0, float64(t.EstimatedRows-t.Rows)) / t.RowsPerSecond
+		t.SecondsLeft = &left
+	}
+}

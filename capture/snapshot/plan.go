@@ -1,0 +1,199 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// Estimate is a table cut into ranges, and about how large it is.
+type Estimate struct {
+	Ranges      []Range
+	Rows, Bytes int64
+}
+
+// perChunk is how many places of the table are looked at for each range.
+const perChunk = 8
+
+// maxSample bounds them: beyond that ranges differ more in size, and those that are too large are split.
+const maxSample = 200_000
+
+// Plan cuts a table into ranges of about chunkBytes. The table's size is that of the statistics, and the ends
+// of the ranges come from a sample of its keys. portable wants an order of the keys that every destination
+// has, and gives ErrNotPortable otherwise.
+func Plan(ctx context.Context, conn *pgconn.PgConn, t Table, chunkBytes int64, portable bool) (Estimate, error) {
+	var e Estimate
+	pages, err := e.measure(ctx, conn, t)
+	if err != nil {
+		return e, err
+	}
+	e.Ranges = []Range{{}}
+	if portable {
+		if err := checkPortable(ctx, conn, t); err != nil {
+			return e, err
+		}
+	}
+	n := e.Bytes / max(chunkBytes, 1)
+	if n < 1 || len(t.Key) == 0 {
+		return e, nil
+	}
+	wanted := min(n*perChunk, maxSample)
+	keys, err := sample(ctx, conn, t, wanted, pages)
+	if err != nil {
+		return e, err
+	}
+	e.Ranges = cut(keys, int(n)+1)
+	return e, nil
+}
+
+// cut makes up to n ranges whose ends are spread evenly over sorted keys.
+func cut(keys []Bound, n int) []Range {
+	out := []Range{{}}
+	for i := 1; i < n; i++ {
+		at := keys[min(len(keys)-1, i*len(keys)/n):]
+		if len(at) == 0 || at[0].equal(out[len(out)-1].After) {
+			continue
+		}
+		out[len(out)-1].UpTo = at[0]
+		out = append(out, Range{After: at[0]})
+	}
+	return out
+}
+
+func (b Bound) equal(o Bound) bool {
+	if len(b) != len(o) {
+		return false
+	}
+	for i := range b {
+		if b[i] != o[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// measure asks for the size of a table with its partitions and out-of-line values.
+func (e *Estimate) measure(ctx context.Context, conn *pgconn.PgConn, t Table) (pages int64, err error) {
+	name := literal(t.plain()) + "::regclass"
+	results, err := conn.Exec(ctx, `SELECT coalesce(sum(pg_table_size(c.oid)), 0), coalesce(sum(pg_relation_size(c.oid) / current_setting('block_size')::int), 0),
+		coalesce(sum(CASE WHEN c.reltuples > 0 AND c.relpages > 0 THEN c.reltuples / c.relpages * pg_relation_size(c.oid) / current_setting('block_size')::int
+			WHEN c.reltuples >= 0 AND c.relpages > 0 THEN 0 ELSE pg_relation_size(c.oid) / 100 END), 0)::bigint
+		FROM pg_class c WHERE c.relkind IN ('r', 'm') AND c.oid IN (SELECT `+name+` UNION SELECT relid FROM pg_partition_tree(`+name+`))`).ReadAll()
+	if err != nil {
+		return 0, t.explain(err)
+	}
+	row := results[0].Rows[0]
+	for i, to := range []*int64{&e.Bytes, &pages, &e.Rows} {
+		if *to, err = strconv.ParseInt(string(row[i]), 10, 64); err != nil {
+			return 0, err
+		}
+	}
+	return pages, nil
+}
+
+// sample gives keys from places spread over the table, in order, one for each page that is looked at.
+func sample(ctx context.Context, conn *pgconn.PgConn, t Table, wanted, pages int64) ([]Bound, error) {
+	columns, texts := make([]string, len(t.Key)), make([]string, len(t.Key))
+	for n, i := range t.Key {
+		columns[n] = quote(t.Columns[i].Name)
+		texts[n] = columns[n] + "::text"
+	}
+	// Pages that are taken whole hold many keys; of a table of few pages more than one is needed.
+	share := min(100, 100*float64(wanted)/float64(max(pages, 1)))
+	from := fmt.Sprintf("%s TABLESAMPLE SYSTEM (%g) REPEATABLE (1)", t.from(), share)
+	one := ""
+	if share < 100 {
+		one = "DISTINCT ON (tableoid, (ctid::text::point)[0]) "
+	}
+	inner := "SELECT " + one + strings.Join(columns, ", ") + " FROM " + from
+	if one != "" {
+		inner += " ORDER BY tableoid, (ctid::text::point)[0], random()"
+	}
+	sql := "SELECT " + strings.Join(texts, ", ") + " FROM (" + inner + ") s ORDER BY " + strings.Join(columns, ", ")
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("cannot sample the keys of %s: %w", t.QualifiedName(), err)
+	}
+	return bounds(results[0].Rows), nil
+}
+
+func bounds(rows [][][]byte) []Bound {
+	out := make([]Bound, len(rows))
+	for i, row := range rows {
+		for _, v := range row {
+			out[i] = append(out[i], string(v))
+		}
+	}
+	return out
+}
+
+// Split halves a range by the middle of its keys. One that holds no two keys is given back as it is.
+func Split(ctx context.Context, conn *pgconn.PgConn, t Table, r Range) ([]Range, error) {
+	texts := make([]string, len(t.Key))
+	for n, i := range t.Key {
+		texts[n] = quote(t.Columns[i].Name) + "::text"
+	}
+	where := ""
+	if c := t.conditions(r); len(c) > 0 {
+		where = " WHERE " + strings.Join(c, " AND ")
+	}
+	sql := "SELECT " + strings.Join(texts, ", ") + " FROM " + t.from() + where + " ORDER BY " + t.keyColumns() +
+		" LIMIT 1 OFFSET (SELECT greatest((count(*) - 1) / 2, 0) FROM " + t.from() + where + ")"
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("cannot split a range of %s: %w", t.QualifiedName(), err)
+	}
+	middle := bounds(results[0].Rows)
+	if len(middle) == 0 || middle[0].equal(r.UpTo) {
+		return []Range{r}, nil
+	}
+	more, err := scalar(ctx, conn, "SELECT EXISTS (SELECT FROM "+t.from()+" WHERE "+strings.Join(t.conditions(Range{middle[0], r.UpTo}), " AND ")+")")
+	if err != nil {
+		return nil, err
+	}
+	if more != "t" {
+		return []Range{r}, nil
+	}
+	return []Range{{r.After, middle[0]}, {middle[0], r.UpTo}}, nil
+}
+
+// portableKinds have one order at every destination.
+var portableKinds = map[change.Kind]bool{
+	change.Bool: true, change.Int2: true, change.Int4: true, change.Int8: true, change.Numeric: true, change.Bytea: true,
+	change.UUID: true, change.Date: true, change.Time: true, change.Timestamp: true, change.TimestampTZ: true, change.OID: true,
+}
+
+// checkPortable gives ErrNotPortable for a key whose order another server may not share. Text has one where
+// its collation is that of its bytes.
+func checkPortable(ctx context.Context, conn *pgconn.PgConn, t Table) error {
+	var texts []string
+	for _, i := range t.Key {
+		c := &t.Columns[i]
+		switch {
+		case portableKinds[c.Type.Kind]:
+		case c.Type.Kind == change.TextLike:
+			texts = append(texts, literal(c.Name))
+		default:
+			return fmt.Errorf("%w: column %s of %s", ErrNotPortable, c.Name, t.QualifiedName())
+		}
+	}
+	if len(texts) == 0 {
+		return nil
+	}
+	bytewise, err := scalar(ctx, conn, `SELECT bool_and(coalesce(nullif(CASE WHEN a.attcollation = 100 THEN d.datcollate ELSE l.collcollate END, ''), l.collname) IN ('C', 'POSIX')
+			AND a.atttypid IN ('text'::regtype, 'varchar'::regtype))
+		FROM pg_attribute a JOIN pg_collation l ON l.oid = a.attcollation JOIN pg_database d ON d.datname = current_database()
+		WHERE a.attrelid = `+literal(t.plain())+`::regclass AND a.attname IN (`+strings.Join(texts, ", ")+`)`)
+	if err != nil {
+		return err
+	}
+	if bytewise != "t" {
+		return fmt.Errorf("%w: text of %s has the order of a language", ErrNotPortable, t.QualifiedName())
+	}
+	return nil
+}

@@ -1,0 +1,197 @@
+package capture
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sluicecdc/sluice/capture/snapshot"
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// The kinds of copy.
+const (
+	CopyFirst     = "first"     // the rows that a table had before it was captured
+	CopyAsked     = "asked"     // on demand
+	CopyReconcile = "reconcile" // after a gap: rows that are not at the source any more go
+)
+
+// The states of a copy.
+const (
+	CopyWaiting   = "waiting"
+	CopyCopying   = "copying"
+	CopyPaused    = "paused"
+	CopyDone      = "done"
+	CopyCancelled = "cancelled"
+	CopyFailed    = "failed"
+)
+
+// copyRecord is what the journal holds of a copy.
+type copyRecord struct {
+	CopyStatus
+	OID uint32   `json:"oid"`
+	Key []string `json:"key"` // columns that the chunks are ranges of
+	// Done are the chunks that are published whole: all before Prefix, and those of Ahead.
+	Prefix int   `json:"prefix"`
+	Ahead  []int `json:"ahead,omitempty"`
+	// Barrier is the view from when the table was published: what ran then may have changed rows without a
+	// record, and must have ended before rows are read. Empty when nothing could.
+	Barrier string `json:"barrier,omitempty"`
+}
+
+// tableCopy brings the rows of a table into the stream, a chunk at a time. It belongs to the goroutine
+// that decodes.
+type tableCopy struct {
+	copyRecord
+	limit int // rows per second; 0 as configured
+
+	table   snapshot.Table
+	learned *change.Table // what the stream had learned of the table when table was described
+	barrier *snapshot.View
+
+	ranges   []snapshot.Range // nil until they are planned
+	planning bool
+	whole    bool // in one transaction: it cannot be cut
+	missed   int  // times that the stream was faster than the snapshot of the whole table
+	busy     map[int]bool
+	retryAt  time.Time // not before; after a fault
+
+	resumed time.Time // when rowsAt rows were published, for the rate
+	rowsAt  int64
+}
+
+// copyKey is the journal's key of a copy; planKey that of its ranges.
+func copyKey(id string) string { return "copy/" + id }
+func planKey(id string) string { return "copy/" + id + "/plan" }
+
+// firstID names the first copy of a table.
+func firstID(table string) string { return CopyFirst + "/" + table }
+
+// active tells whether rows are still to come.
+func (t *tableCopy) active() bool {
+	return t.State == CopyWaiting || t.State == CopyCopying || t.State == CopyPaused
+}
+
+// partial tells whether readers lack rows of the table meanwhile.
+func (t *tableCopy) partial() bool { return t.active() && t.Kind != CopyAsked }
+
+// next gives a chunk that is not done and not under way, -1 when there is none.
+func (t *tableCopy) next() int {
+	for i := t.Prefix; i < len(t.ranges); i++ {
+		if !t.busy[i] && !slices.Contains(t.Ahead, i) {
+			return i
+		}
+	}
+	return -1
+}
+
+// finish notes a chunk as done and tells whether it was the last one.
+func (t *tableCopy) finish(chunk int) bool {
+	delete(t.busy, chunk)
+	t.Ahead = append(t.Ahead, chunk)
+	for {
+		i := slices.Index(t.Ahead, t.Prefix)
+		if i < 0 {
+			break
+		}
+		t.Ahead = slices.Delete(t.Ahead, i, i+1)
+		t.Prefix++
+	}
+	t.Chunks, t.ChunksDone = len(t.ranges), t.Prefix+len(t.Ahead)
+	return t.Prefix == len(t.ranges)
+}
+
+// split puts two ranges in the place of one.
+func (t *tableCopy) split(chunk int, parts []snapshot.Range) {
+	t.ranges[chunk] = parts[0]
+	t.ranges = append(t.ranges, parts[1:]...)
+	t.Chunks = len(t.ranges)
+}
+
+// fits tells whether a snapshot may be read from.
+func (t *tableCopy) fits(v *snapshot.View) bool { return t.barrier == nil || v.Outlives(t.barrier) }
+
+// load takes what the journal holds of the copy; false when there is nothing.
+func (t *tableCopy) load(j Journal) (bool, error) {
+	b, ok := j.Get(copyKey(t.ID))
+	if !ok {
+		return false, nil
+	}
+	if err := json.Unmarshal(b, &t.copyRecord); err != nil {
+		return false, t.unreadable(err)
+	}
+	if b, ok = j.Get(planKey(t.ID)); ok {
+		if err := json.Unmarshal(b, &t.ranges); err != nil {
+			return false, t.unreadable(err)
+		}
+	}
+	if t.Barrier != "" {
+		var err error
+		if t.barrier, err = snapshot.ParseView(t.Barrier); err != nil {
+			return false, t.unreadable(err)
+		}
+	}
+	return true, nil
+}
+
+func (t *tableCopy) unreadable(err error) error {
+	return fatal(fmt.Errorf("cannot read what the state topic holds of the copy %s: %w; capture does not know which rows are in Kafka and goes no further", t.ID, err))
+}
+
+// store writes how far the copy is. After a crash that loses the writing the last chunks are read again.
+func (t *tableCopy) store(ctx context.Context, j Journal) error {
+	b, err := json.Marshal(&t.copyRecord)
+	if err != nil {
+		return err
+	}
+	if err := j.PutSoon(ctx, copyKey(t.ID), b); err != nil {
+		return t.unwritable(err)
+	}
+	return nil
+}
+
+// storePlan writes the ranges, or removes them when there are none to come.
+func (t *tableCopy) storePlan(ctx context.Context, j Journal) error {
+	var b []byte
+	if t.active() {
+		var err error
+		if b, err = json.Marshal(t.ranges); err != nil {
+			return err
+		}
+	}
+	if err := j.PutSoon(ctx, planKey(t.ID), b); err != nil {
+		return t.unwritable(err)
+	}
+	return nil
+}
+
+func (t *tableCopy) unwritable(err error) error {
+	return fatal(fmt.Errorf("cannot write to the state topic how far the copy %s is: %w", t.ID, err))
+}
+
+// bounds gives the ends of a range as rows that hold the key.
+func bounds(t *change.Table, r snapshot.Range) (after, upTo change.Row) {
+	return boundRow(t, r.After), boundRow(t, r.UpTo)
+}
+
+func boundRow(t *change.Table, b snapshot.Bound) change.Row {
+	if b == nil {
+		return nil
+	}
+	row := make(change.Row, len(t.Columns))
+	for n, i := range t.Key {
+		row[i] = change.Value{Format: change.Text, Data: []byte(b[n])}
+	}
+	return row
+}
+
+// topicName gives the table's name as END records have it.
+func (t *tableCopy) topicName() string {
+	schema, name, err := change.ParseName(t.Table)
+	if err != nil {
+		return t.Table
+	}
+	return (&change.Table{Schema: schema, Name: name}).QualifiedName()
+}
