@@ -24,7 +24,7 @@ var copiedTables = []copiedTable{
 	{"texts", "k text, PRIMARY KEY (k)", "k", "'Ä' || (%[1]d * 7919 %% 100003)"},
 	{"uuids", "u uuid, PRIMARY KEY (u)", "u", "md5(%[1]d::text)::uuid"},
 	{"numerics", "d numeric, PRIMARY KEY (d)", "d", "%[1]d * 1.5 - 1000"},
-	{"full", "id bigint, PRIMARY KEY (id)", "id", "%[1]d"},
+	{"wholes", "id bigint, PRIMARY KEY (id)", "id", "%[1]d"},
 	{"bag", "id int", "id", "%[1]d"},
 }
 
@@ -32,7 +32,7 @@ const copiedKeys = 3000
 
 func (c copiedTable) create(d *db) {
 	d.run(fmt.Sprintf(`CREATE TABLE %[1]s (v bigint NOT NULL, n int, big text, %[2]s); ALTER TABLE %[1]s ALTER big SET STORAGE EXTERNAL`, c.name, c.columns))
-	if c.name == "full" || c.name == "bag" {
+	if c.name == "wholes" || c.name == "bag" {
 		d.run("ALTER TABLE " + c.name + " REPLICA IDENTITY FULL")
 	}
 	d.run(fmt.Sprintf(`INSERT INTO %s (v, n, big, %s) SELECT nextval('vs'), g, CASE WHEN g %% 3 = 0 THEN repeat(md5(g::text), 80) END, %s FROM generate_series(1, %d, 2) g`,
@@ -89,6 +89,7 @@ func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64) {
 	d.run("ANALYZE")
 	cfg.Snapshot = SnapshotConfig{Workers: 1 + rnd.IntN(3), Chunk: fmt.Sprintf("%dkB", 16<<rnd.IntN(4))}
 	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop)
 	var writers sync.WaitGroup
 	for i := range 3 {
 		conn := connect(t, cfg.DSN)

@@ -282,7 +282,10 @@ func (w *copyWorker) read(ctx context.Context, j *job) error {
 	fits := func(v *snapshot.View) bool { return r.window.fits(v) && r.copy.fits(v) }
 	chunk, err := w.reader.Read(ctx, r.table, r.rng, limit, fits)
 	if errors.Is(err, snapshot.ErrTooLarge) {
-		return w.split(ctx, j)
+		w.disconnect() // in the middle of a COPY
+		if err = w.connect(ctx); err == nil {
+			return w.split(ctx, j)
+		}
 	}
 	if err != nil {
 		return w.giveUp(ctx, j, err)

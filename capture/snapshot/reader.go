@@ -38,8 +38,8 @@ func (r *Reader) Close() {
 const begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 // Read reads the rows of a range, in one transaction, whose snapshot fits approves of: until it does,
-// another one is taken. limit bounds the bytes, 0 does not. Errors that match ErrChanged, ErrGone and
-// ErrTooLarge leave the Reader as it was.
+// another one is taken. limit bounds the bytes, 0 does not; after ErrTooLarge the connection is of no use any
+// more.
 func (r *Reader) Read(ctx context.Context, t Table, g Range, limit int64, fits func(*View) bool) (*Chunk, error) {
 	pause := time.Millisecond
 	for {
