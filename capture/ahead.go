@@ -13,8 +13,9 @@ import (
 // mostAhead bounds the rows that are asked for at once: a round trip is paid for by some tens of them.
 const mostAhead = 256
 
-// ahead computes the generated columns of rows. It walks the slab in front of the decoder, so that one
-// round trip to the source serves many rows.
+// ahead gets what rows lack: generated columns that the log leaves out and, while a table is copied,
+// TOASTed values that it did not send again. It walks the slab in front of the decoder, so that one round
+// trip to the source serves many rows.
 type ahead struct {
 	shapes *shapes
 	source *source
@@ -34,7 +35,15 @@ type ahead struct {
 }
 
 // computed are the values of a message's rows; nil for a row that it does not have.
-type computed struct{ old, new []change.Value }
+type computed struct {
+	old, new []change.Value // of generated columns
+	whole    []change.Value // by column of the table: values that the new row lacks; Absent ones are not known
+}
+
+// lacks tells whether messages of a table are looked at ahead.
+func (s *shape) lacks(kind pgoutput.Kind) bool {
+	return !s.outside && (s.compute != nil || s.copying && kind == pgoutput.KindUpdate)
+}
 
 // ask is a question about one row.
 type ask struct {
@@ -52,21 +61,24 @@ func newAhead(s *shapes, unread func(*change.Table, string, int)) *ahead {
 // forget drops what was computed for rows that were not reached.
 func (a *ahead) forget() { a.queue, a.next = a.queue[:0], 0 }
 
-// compute completes the rows of a message.
-func (d *decoder) compute(ctx context.Context, s *shape, old, new *change.Row) error {
+// compute completes the rows of a message, and gives what else of the new row was read.
+func (d *decoder) compute(ctx context.Context, s *shape, old, new *change.Row) (whole []change.Value, err error) {
 	var c computed
 	if s.outside {
 		none := make([]change.Value, len(s.compute.columns))
-		c = computed{none, none}
+		c = computed{old: none, new: none}
 	} else {
 		a := d.ahead
 		if a.next == len(a.queue) {
 			if err := a.look(ctx, d.rest, d.group.XID); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		c = a.queue[a.next]
 		a.next++
+	}
+	if s.compute == nil {
+		return c.whole, nil
 	}
 	if old != nil && len(*old) > 0 {
 		s.compute.spread(old, c.old)
@@ -74,7 +86,7 @@ func (d *decoder) compute(ctx context.Context, s *shape, old, new *change.Row) e
 	if new != nil {
 		s.compute.spread(new, c.new)
 	}
-	return nil
+	return c.whole, nil
 }
 
 // look walks frames that begin with the message at hand, up to the next description of a table.
@@ -115,14 +127,14 @@ func (a *ahead) message(kind pgoutput.Kind, b []byte) error {
 		if len(b) < 4 {
 			return nil // the decoder will say so
 		}
-		if s := a.shapes.byOID[binary.BigEndian.Uint32(b)]; s != nil && s.compute != nil && !s.outside {
+		if s := a.shapes.byOID[binary.BigEndian.Uint32(b)]; s != nil && s.lacks(kind) {
 			return a.rows(s, kind, b)
 		}
 	}
 	return nil
 }
 
-// rows queues a message of a table that has computed columns. What is wrong with it the decoder says.
+// rows queues a message of a table that lacks something. What is wrong with it the decoder says.
 func (a *ahead) rows(s *shape, kind pgoutput.Kind, b []byte) (err error) {
 	var c computed
 	switch kind {
@@ -144,6 +156,9 @@ func (a *ahead) rows(s *shape, kind pgoutput.Kind, b []byte) (err error) {
 			c.old, err = a.wantOld(s, m.Old, m.Before)
 		}
 		c.new = a.want(s, m.New, m.Before == change.BeforeKey && s.moved(m.Old, m.New))
+		if s.copying {
+			c.whole = a.wantWhole(s, m.New, c.new)
+		}
 	}
 	a.queue = append(a.queue, c)
 	return err
@@ -161,6 +176,9 @@ func (s *shape) moved(old, new change.Row) bool {
 
 // wantOld asks for the columns of an old row: of an old key, those that belong to the key.
 func (a *ahead) wantOld(s *shape, row change.Row, kind change.BeforeKind) ([]change.Value, error) {
+	if s.compute == nil {
+		return nil, nil
+	}
 	if kind == change.BeforeFull {
 		return a.want(s, row, false), nil
 	}
@@ -186,6 +204,9 @@ func (a *ahead) wantOld(s *shape, row change.Row, kind change.BeforeKind) ([]cha
 // as it is by now. So is one of a row that has moved to another key: the row of the old key may have
 // been read too late.
 func (a *ahead) want(s *shape, row change.Row, moved bool) []change.Value {
+	if s.compute == nil {
+		return nil
+	}
 	into := make([]change.Value, len(s.compute.columns))
 	var known, unknown []int
 	for i, inputs := range s.compute.inputs {
@@ -211,7 +232,36 @@ func (a *ahead) want(s *shape, row change.Row, moved bool) []change.Value {
 	}
 	a.ask(s, known, row, into)
 	if len(unknown) > 0 {
-		a.rereads = append(a.rereads, reread{shape: s, columns: unknown, row: slices.Clone(row), into: into, xid: a.xid})
+		r := reread{shape: s, row: slices.Clone(row), old: into, xid: a.xid}
+		for _, i := range unknown {
+			r.columns, r.into = append(r.columns, s.compute.columns[i]), append(r.into, &into[i])
+		}
+		a.rereads = append(a.rereads, r)
+	}
+	return into
+}
+
+// wantWhole asks for the values that a row lacks. The row may not be at a destination yet, which could then
+// not keep what it has.
+func (a *ahead) wantWhole(s *shape, row change.Row, generated []change.Value) []change.Value {
+	r := reread{shape: s, old: generated, xid: a.xid}
+	var into []change.Value
+	logged := 0
+	for i := range s.table.Columns {
+		if s.table.Columns[i].Expression != nil {
+			continue
+		}
+		if row[logged].Format == change.Unchanged {
+			if into == nil {
+				into = make([]change.Value, len(s.table.Columns))
+			}
+			r.columns, r.into = append(r.columns, i), append(r.into, &into[i])
+		}
+		logged++
+	}
+	if into != nil {
+		r.row = slices.Clone(row)
+		a.rereads = append(a.rereads, r)
 	}
 	return into
 }

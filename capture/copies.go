@@ -203,6 +203,7 @@ func (k *copies) update() {
 	for oid, s := range k.capture.shapes.byOID {
 		s.copying = moving[oid]
 	}
+	k.capture.decoder.ahead.forget() // it looked for tables that were copied then
 	state := StateStreaming
 	if len(names) > 0 {
 		state = StateSnapshot

@@ -108,7 +108,7 @@ func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64) {
 		case 1:
 			c.finish()
 		default:
-			d.run("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active_pid IS NOT NULL AND NOT temporary")
+			d.run("SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE state = 'streaming'")
 			continue
 		}
 		c = start(t, cfg, f)
@@ -150,6 +150,11 @@ func write(ctx context.Context, conn *pgx.Conn, rnd *rand.Rand) {
 func (c *running) awaitCopies() {
 	c.t.Helper()
 	eventually(c.t, "all copies done", func() bool {
+		select {
+		case err := <-c.done:
+			c.t.Fatalf("capture ended: %v", err)
+		default:
+		}
 		all := c.Status().Copies
 		for _, s := range all {
 			if s.State != CopyDone {

@@ -198,7 +198,7 @@ func (d *decoder) wholeDue(ctx context.Context, next change.LSN) error {
 func (d *decoder) publishWhole(ctx context.Context, o *wholeCopy) error {
 	k := d.copies
 	commit := d.place.last + 1
-	if limit := max(d.place.at, o.at) - 1; commit > limit || !o.copy.active() {
+	if limit := max(d.place.at, o.at) - 1; commit > limit || !o.copy.active() || d.halfway() {
 		o.turn <- nil
 		return nil
 	}

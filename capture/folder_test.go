@@ -48,7 +48,11 @@ func newFolder(t testing.TB) *folder {
 func (f *folder) Open(context.Context, []*change.Table) (Downstream, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.failure, f.open = nil, nil
+	if err := f.failure; err != nil {
+		f.failure = nil
+		return nil, err
+	}
+	f.open = nil
 	clear(f.soon)
 	f.reached, f.ended = max(f.reached, f.durable), f.durable
 	return f, nil
@@ -70,8 +74,9 @@ func (f *folder) problem(format string, args ...any) {
 func (f *folder) Publish(_ context.Context, g *change.Group, c *change.Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failure != nil {
-		return f.failure
+	if err := f.failure; err != nil {
+		f.failure = nil
+		return err
 	}
 	if c != nil {
 		f.reached = max(f.reached, g.Commit)
@@ -288,8 +293,9 @@ func (f *folder) sync() {
 func (f *folder) PutSoon(_ context.Context, key string, value []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.failure != nil {
-		return f.failure
+	if err := f.failure; err != nil {
+		f.failure = nil
+		return err
 	}
 	if len(f.soon) >= 4 {
 		f.sync()

@@ -44,7 +44,7 @@ func (b *boundary) take() (change.LSN, bool) {
 // atBoundary publishes what was read and has its place here. After a while the stream has its turn.
 func (d *decoder) atBoundary(ctx context.Context) error {
 	k := d.copies
-	for !d.open && !d.stopping.Load() {
+	for !d.open && !d.halfway() && !d.stopping.Load() {
 		if err := d.wholeDue(ctx, d.place.at); err != nil {
 			return err
 		}
@@ -59,6 +59,10 @@ func (d *decoder) atBoundary(ctx context.Context) error {
 	}
 	return nil
 }
+
+// halfway tells whether a transaction was handed over in part before the connection was lost: it comes again,
+// and nothing may come before its rest.
+func (d *decoder) halfway() bool { return d.partial.Commit > d.whole }
 
 // due gives a reading that sees nothing that is not published yet, nil when there is none.
 func (k *copies) due(at change.LSN) *reading {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/sluicecdc/sluice/capture/pgoutput"
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
@@ -15,7 +16,7 @@ func (d *decoder) onInsert(ctx context.Context, b []byte) error {
 	}
 	s, err := d.shapes.row(m.Relation, m.New)
 	if err == nil && s.compute != nil {
-		err = d.compute(ctx, s, nil, &m.New)
+		_, err = d.compute(ctx, s, nil, &m.New)
 	}
 	if err != nil {
 		return err
@@ -32,7 +33,7 @@ func (d *decoder) onDelete(ctx context.Context, b []byte) error {
 	}
 	s, err := d.shapes.row(m.Relation, m.Old)
 	if err == nil && s.compute != nil {
-		err = d.compute(ctx, s, &m.Old, nil)
+		_, err = d.compute(ctx, s, &m.Old, nil)
 	}
 	if err != nil {
 		return err
@@ -56,18 +57,22 @@ func (d *decoder) onUpdate(ctx context.Context, b []byte) error {
 	if m.Before != change.BeforeNone && len(m.Old) != len(m.New) {
 		return fatal(fmt.Errorf("cannot read an update of %s: its old row has %d columns, its new one %d", s.table.QualifiedName(), len(m.Old), len(m.New)))
 	}
-	if s.compute != nil {
-		if err := d.compute(ctx, s, &m.Old, &m.New); err != nil {
+	var whole []change.Value
+	if s.lacks(pgoutput.KindUpdate) || s.compute != nil {
+		if whole, err = d.compute(ctx, s, &m.Old, &m.New); err != nil {
 			return err
 		}
 	}
 	c := &d.change
 	*c = change.Change{Op: change.Update, Table: s.table, LSN: c.LSN, After: m.New}
+	if m.Before != change.BeforeNone {
+		s.trimKey(m.Before, m.Old)
+		fillUnchanged(m.New, m.Old)
+	}
+	complete(m.New, whole)
 	if m.Before == change.BeforeNone {
 		return d.emit(ctx, c)
 	}
-	s.trimKey(m.Before, m.Old)
-	fillUnchanged(m.New, m.Old)
 	if s.keyChanged(m.Old, m.New) {
 		return d.split(ctx, s.table)
 	}
@@ -99,6 +104,15 @@ func fillUnchanged(to, from change.Row) {
 		}
 		if f := from[i].Format; f == change.Text || f == change.Binary {
 			to[i] = from[i]
+		}
+	}
+}
+
+// complete puts what was read in the place of what did not travel.
+func complete(row change.Row, read []change.Value) {
+	for i := range read {
+		if read[i].Format != change.Absent && row[i].Format == change.Unchanged {
+			row[i] = read[i]
 		}
 	}
 }

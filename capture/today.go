@@ -11,14 +11,16 @@ import (
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
-// reread is a row of which not all that its generated columns are computed from has travelled: an
-// update left a TOASTed value alone, and the old row is not in the log. They are read by the key. What
-// is read belongs to this change or to a later one of the row, which comes later in the log, too.
+// reread is a row of which not all has travelled that is wanted: an update left a TOASTed value alone, and the
+// old row is not in the log. Wanted are generated columns that are computed from such values, and the values
+// themselves while the table is copied. They are read by the key. What is read belongs to this change or to
+// a later one of the row, which comes later in the log, too.
 type reread struct {
 	shape   *shape
-	columns []int // by place in computation.columns
-	row     change.Row
-	into    []change.Value
+	columns []int           // of the table
+	into    []*change.Value // one for each
+	row     change.Row      // of the log
+	old     []change.Value  // generated columns of the row, for the key
 	xid     uint32
 	found   bool
 }
@@ -65,8 +67,8 @@ func (r *reread) settle(answer []change.Value) {
 	if string(answer[0].Data) != "t" {
 		return
 	}
-	for i, column := range r.columns {
-		r.into[column] = answer[1+i]
+	for i := range r.into {
+		*r.into[i] = answer[1+i]
 	}
 	r.found = true
 }
@@ -79,8 +81,8 @@ func (a *ahead) tellUnread() {
 	}
 	rows := map[what]int{}
 	for _, r := range a.rereads {
-		if !r.found && slices.ContainsFunc(r.columns, func(i int) bool { return r.into[i].Format == change.Null }) {
-			rows[what{r.shape.table, r.shape.compute.names(r.columns)}]++
+		if !r.found && slices.ContainsFunc(r.into, func(v *change.Value) bool { return v.Format == change.Null }) {
+			rows[what{r.shape.table, r.names()}]++
 		}
 	}
 	for w, n := range rows {
@@ -100,7 +102,9 @@ func (a *ahead) answerToday(ctx context.Context, asks []ask) error {
 func (r *reread) ask(q *question) ask {
 	k := ask{shape: r.shape, q: q, into: make([]change.Value, len(q.columns))}
 	row := slices.Clone(r.row)
-	r.shape.compute.spread(&row, r.into)
+	if r.shape.compute != nil {
+		r.shape.compute.spread(&row, r.old)
+	}
 	for _, i := range r.shape.table.Key {
 		k.param(row[i])
 	}
@@ -139,7 +143,7 @@ func (a *ahead) names(ctx context.Context, r *reread, all []attribute) (map[int1
 		}
 	}
 	for _, i := range r.columns {
-		col := &r.shape.table.Columns[r.shape.compute.columns[i]]
+		col := &r.shape.table.Columns[i]
 		for _, k := range all {
 			if k.Number != col.Attnum {
 				continue
@@ -152,6 +156,15 @@ func (a *ahead) names(ctx context.Context, r *reread, all []attribute) (map[int1
 		}
 	}
 	return names, nil
+}
+
+// names lists the columns for people.
+func (r *reread) names() string {
+	names := make([]string, len(r.columns))
+	for n, i := range r.columns {
+		names[n] = r.shape.table.Columns[i].Name
+	}
+	return strings.Join(names, ", ")
 }
 
 // nameOf gives a table's present name in a FROM clause, empty when it is gone.
@@ -173,10 +186,10 @@ func (s *source) nameOf(ctx context.Context, oid uint32) (string, error) {
 // nil when the table or one of them is gone.
 func (r *reread) question(from string, names map[int16]string) *question {
 	t := r.shape.table
-	q := &question{names: r.shape.compute.names(r.columns), formats: make([]int16, 1)}
+	q := &question{names: r.names(), formats: make([]int16, 1)}
 	values, there := []string{"r.tableoid IS NOT NULL"}, from != "" && len(t.Key) > 0
 	for _, i := range r.columns {
-		col := &t.Columns[r.shape.compute.columns[i]]
+		col := &t.Columns[i]
 		there = there && names[col.Attnum] != ""
 		values = append(values, "r."+names[col.Attnum])
 		q.formats = append(q.formats, wireFormat(col.Type))

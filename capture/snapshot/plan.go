@@ -98,11 +98,6 @@ func (e *Estimate) measure(ctx context.Context, conn *pgconn.PgConn, t Table) (p
 
 // sample gives keys from places spread over the table, in order, one for each page that is looked at.
 func sample(ctx context.Context, conn *pgconn.PgConn, t Table, wanted, pages int64) ([]Bound, error) {
-	columns, texts := make([]string, len(t.Key)), make([]string, len(t.Key))
-	for n, i := range t.Key {
-		columns[n] = quote(t.Columns[i].Name)
-		texts[n] = columns[n] + "::text"
-	}
 	// Pages that are taken whole hold many keys; of a table of few pages more than one is needed.
 	share := min(100, 100*float64(wanted)/float64(max(pages, 1)))
 	from := fmt.Sprintf("%s TABLESAMPLE SYSTEM (%g) REPEATABLE (1)", t.from(), share)
@@ -110,11 +105,11 @@ func sample(ctx context.Context, conn *pgconn.PgConn, t Table, wanted, pages int
 	if share < 100 {
 		one = "DISTINCT ON (tableoid, (ctid::text::point)[0]) "
 	}
-	inner := "SELECT " + one + strings.Join(columns, ", ") + " FROM " + from
+	inner := "SELECT " + one + t.keyColumns() + " FROM " + from
 	if one != "" {
 		inner += " ORDER BY tableoid, (ctid::text::point)[0], random()"
 	}
-	sql := "SELECT " + strings.Join(texts, ", ") + " FROM (" + inner + ") s ORDER BY " + strings.Join(columns, ", ")
+	sql := "SELECT " + t.keyTexts() + " FROM (" + inner + ") s ORDER BY " + t.keyColumns()
 	results, err := conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
 		return nil, fmt.Errorf("cannot sample the keys of %s: %w", t.QualifiedName(), err)
@@ -134,15 +129,11 @@ func bounds(rows [][][]byte) []Bound {
 
 // Split halves a range by the middle of its keys. One that holds no two keys is given back as it is.
 func Split(ctx context.Context, conn *pgconn.PgConn, t Table, r Range) ([]Range, error) {
-	texts := make([]string, len(t.Key))
-	for n, i := range t.Key {
-		texts[n] = quote(t.Columns[i].Name) + "::text"
-	}
 	where := ""
 	if c := t.conditions(r); len(c) > 0 {
 		where = " WHERE " + strings.Join(c, " AND ")
 	}
-	sql := "SELECT " + strings.Join(texts, ", ") + " FROM " + t.from() + where + " ORDER BY " + t.keyColumns() +
+	sql := "SELECT " + t.keyTexts() + " FROM " + t.from() + where + " ORDER BY " + t.keyColumns() +
 		" LIMIT 1 OFFSET (SELECT greatest((count(*) - 1) / 2, 0) FROM " + t.from() + where + ")"
 	results, err := conn.Exec(ctx, sql).ReadAll()
 	if err != nil {

@@ -6,6 +6,7 @@ package snapshot
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -71,6 +72,15 @@ func (t Table) keyColumns() string {
 		names[n] = quote(t.Columns[i].Name)
 	}
 	return strings.Join(names, ", ")
+}
+
+// keyTexts gives their values as text, by names that are no column's: ORDER BY would take the text.
+func (t Table) keyTexts() string {
+	texts := make([]string, len(t.Key))
+	for n, i := range t.Key {
+		texts[n] = quote(t.Columns[i].Name) + "::text AS " + quote("sluice text of "+strconv.Itoa(n))
+	}
+	return strings.Join(texts, ", ")
 }
 
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
