@@ -202,10 +202,11 @@ func (d *decoder) publishWhole(ctx context.Context, o *wholeCopy) error {
 		o.turn <- nil
 		return nil
 	}
-	d.place.last = commit
+	d.place.last, o.copy.At = commit, commit
+	if err := o.copy.storeNow(ctx, k.capture.down); err != nil {
+		return err
+	}
 	g := d.copyGroup(o.copy, commit)
-	t := o.copy.table.Table
-	g.Ranges = []change.Range{{Table: t}}
 	o.turn <- g
 	var err error
 	select {

@@ -39,6 +39,9 @@ type copyRecord struct {
 	// Barrier is the view from when the table was published: what ran then may have changed rows without a
 	// record, and must have ended before rows are read. Empty when nothing could.
 	Barrier string `json:"barrier,omitempty"`
+	// At is the position that a table which is copied as a whole was given last: where its group has ended,
+	// the copy is done, whatever a crash kept from being written. Its rows would be doubled otherwise.
+	At change.LSN `json:"at,omitempty"`
 }
 
 // tableCopy brings the rows of a table into the stream, a chunk at a time. It belongs to the goroutine
@@ -122,6 +125,9 @@ func (t *tableCopy) load(j Journal) (bool, error) {
 	if err := json.Unmarshal(b, &t.copyRecord); err != nil {
 		return false, t.unreadable(err)
 	}
+	if t.At != 0 && j.Ended() >= t.At && t.active() {
+		t.State = CopyDone
+	}
 	if b, ok = j.Get(planKey(t.ID)); ok {
 		if err := json.Unmarshal(b, &t.ranges); err != nil {
 			return false, t.unreadable(err)
@@ -141,12 +147,17 @@ func (t *tableCopy) unreadable(err error) error {
 }
 
 // store writes how far the copy is. After a crash that loses the writing the last chunks are read again.
-func (t *tableCopy) store(ctx context.Context, j Journal) error {
+func (t *tableCopy) store(ctx context.Context, j Journal) error { return t.put(ctx, j.PutSoon) }
+
+// storeNow writes it durably.
+func (t *tableCopy) storeNow(ctx context.Context, j Journal) error { return t.put(ctx, j.Put) }
+
+func (t *tableCopy) put(ctx context.Context, put func(ctx context.Context, key string, value []byte) error) error {
 	b, err := json.Marshal(&t.copyRecord)
 	if err != nil {
 		return err
 	}
-	if err := j.PutSoon(ctx, copyKey(t.ID), b); err != nil {
+	if err := put(ctx, copyKey(t.ID), b); err != nil {
 		return t.unwritable(err)
 	}
 	return nil

@@ -16,6 +16,8 @@ func ForTransactions(source string) Pair {
 			{Name: "ts_ms", Type: "long"},
 			optional("commit_lsn", "long"),
 			{Name: "snapshot", Type: "boolean", Default: json.RawMessage("false")},
+			optional("copying", schema{Type: "array", Items: "string"}),
+			optional("sinks", schema{Type: "array", Items: "string"}),
 		})),
 	}
 }

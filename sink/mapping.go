@@ -175,6 +175,9 @@ func (m *mapper) along(ctx context.Context, p *path, c *change.Change) error {
 	if errors.As(err, &lacks) {
 		out, ok, err = m.ask(ctx, p, c, lacks)
 	}
+	if c.Early && errors.As(err, &lacks) && !Retryable(err) {
+		return nil // the row is not there yet
+	}
 	if err != nil {
 		return p.explain(c, err)
 	}

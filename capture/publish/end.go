@@ -112,6 +112,7 @@ func (e *endWriter) fill(g *change.Group, state *groupState) {
 	if g.Heartbeat && state.total == 0 {
 		r.Status = "HEARTBEAT"
 	}
+	r.Copying, r.Sinks = g.Copying, g.Sinks
 	r.EventCount, r.TimeMillis, r.Snapshot = state.total, int64(g.Time)/1000, g.Kind == change.Snapshot
 	collections := r.Collections[:cap(r.Collections)]
 	for len(collections) < len(state.touched) {

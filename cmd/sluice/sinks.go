@@ -60,7 +60,7 @@ func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sinks.%s: %w", s.Name, err)
 	}
-	read := consume.Config{Source: s.Source, BufferBytes: p.shares.fetched, BatchBytes: p.shares.batch}
+	read := consume.Config{Source: s.Source, Sink: s.Name, BufferBytes: p.shares.fetched, BatchBytes: p.shares.batch}
 	for _, t := range s.Tables {
 		schema, name, err := change.ParseName(t.From)
 		if err != nil {

@@ -53,6 +53,10 @@ type Change struct {
 	// ordinals.
 	OtherKey Row
 
+	// Early is set right of Kafka on a change of a table that is still being copied: a row that it is of may
+	// not be there yet, and one that is not and of which the change does not hold everything is passed over.
+	Early bool
+
 	// Prefix and Content are those of a logical message.
 	Prefix  string
 	Content []byte

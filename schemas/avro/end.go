@@ -15,6 +15,10 @@ type End struct {
 	TimeMillis  int64
 	Commit      change.LSN
 	Snapshot    bool
+	// Copying are the tables (schema.table) of which rows are still to come; Sinks the only ones that the group
+	// is meant for. Both are nil as a rule.
+	Copying []string
+	Sinks   []string
 }
 
 // Collection counts a group's changes of one table.
@@ -45,7 +49,20 @@ func AppendEnd(dst []byte, e *End) []byte {
 	}
 	dst = appendLong(append(dst, 0), e.TimeMillis)
 	dst = appendOptionalLong(dst, int64(e.Commit))
-	return append(dst, b2i(e.Snapshot))
+	dst = append(dst, b2i(e.Snapshot))
+	return appendStrings(appendStrings(dst, e.Copying), e.Sinks)
+}
+
+// appendStrings appends an optional array, null when it is empty.
+func appendStrings(dst []byte, list []string) []byte {
+	if len(list) == 0 {
+		return append(dst, branchNull)
+	}
+	dst = appendLong(append(dst, branchValue), int64(len(list)))
+	for _, s := range list {
+		dst = appendString(dst, s)
+	}
+	return append(dst, 0)
 }
 
 // AppendEndKey appends the key of the END of a group, by GroupID, without framing.
@@ -74,6 +91,7 @@ func DecodeEnd(b []byte, e *End) error {
 	e.TimeMillis = r.long()
 	e.Commit = change.LSN(r.optionalLong())
 	e.Snapshot = r.bool()
+	e.Copying, e.Sinks = r.strings(e.Copying), r.strings(e.Sinks)
 	if err := r.end(); err != nil {
 		return fmt.Errorf("cannot decode a record of the transaction topic: %w", err)
 	}
@@ -97,6 +115,24 @@ func (r *reader) collection(c *Collection) {
 		}
 	}
 	c.Held = r.long()
+}
+
+// strings reads an optional array, into old.
+func (r *reader) strings(old []string) []string {
+	if !r.present() {
+		return nil
+	}
+	out := old[:0]
+	for n := r.count(); n > 0; n = r.count() {
+		for ; n > 0 && r.err == nil; n-- {
+			var was string
+			if len(out) < cap(out) {
+				was = out[:len(out)+1][len(out)]
+			}
+			out = append(out, keep(was, r.bytes()))
+		}
+	}
+	return out
 }
 
 // present reads the branch of an optional field.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/linkedin/goavro/v2"
@@ -18,6 +19,10 @@ func drawEnd(t *rapid.T) *End {
 		Status: rapid.SampledFrom([]string{"END", "HEARTBEAT"}).Draw(t, "status"), ID: rapid.String().Draw(t, "id"),
 		EventCount: rapid.Int64().Draw(t, "events"), TimeMillis: rapid.Int64().Draw(t, "time"),
 		Commit: change.LSN(rapid.Uint64().Draw(t, "commit")), Snapshot: rapid.Bool().Draw(t, "snapshot"),
+	}
+	names := rapid.SliceOfN(rapid.String(), 1, 3)
+	if rapid.Bool().Draw(t, "copying") {
+		e.Copying, e.Sinks = names.Draw(t, "copied"), names.Draw(t, "sinks")
 	}
 	for i := range rapid.IntRange(0, 4).Draw(t, "collections") {
 		c := Collection{Name: fmt.Sprintf("public.t%d", i), EventCount: rapid.Int64().Draw(t, "count"), Held: rapid.Int64().Draw(t, "held")}
@@ -50,7 +55,8 @@ func TestEndIsItsSchema(t *testing.T) {
 		if err := DecodeEnd(b, &again); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(AppendEnd(nil, &again), b) || again.ID != e.ID || again.Commit != e.Commit || len(again.Collections) != len(e.Collections) {
+		if !bytes.Equal(AppendEnd(nil, &again), b) || again.ID != e.ID || again.Commit != e.Commit || len(again.Collections) != len(e.Collections) ||
+			!slices.Equal(again.Copying, e.Copying) || !slices.Equal(again.Sinks, e.Sinks) {
 			t.Fatalf("came back as %+v, was %+v", again, e)
 		}
 	})

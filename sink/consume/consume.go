@@ -29,6 +29,7 @@ const (
 // Config says what to read.
 type Config struct {
 	Source string      // source.name
+	Sink   string      // its name: some groups are meant for certain sinks only
 	Tables []TableName // of the source
 	// BufferBytes bounds what is fetched from Kafka and not yet consumed; BatchBytes and BatchChanges
 	// bound a batch, of which two exist at a time. Zeros give the defaults.

@@ -59,7 +59,7 @@ func newConsumer(cfg Config, p parts, from sink.Checkpoint) *consumer {
 	c := &consumer{
 		cfg: cfg, codec: p.codec, close: p.close, held: p.held, log: p.log, tables: map[string]*tableState{},
 		now: &buffer{}, other: &buffer{}, at: from,
-		group: group{log: p.log, drop: p.dropped},
+		group: group{sink: cfg.Sink, log: p.log, drop: p.dropped},
 	}
 	tp := kafka.TopicPartition{Topic: schemas.TransactionTopic(cfg.Source)}
 	c.ends = newPartition(tp, p)

@@ -28,6 +28,7 @@ type tableState struct {
 	cursors []*cursor
 	taken   int64 // changes of the open group; a TRUNCATE counts once
 	late    int64 // changes that the open group's END called held and that are in the topic now
+	early   bool  // rows of it are still to come
 	notices *notices
 }
 

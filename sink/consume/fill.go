@@ -96,7 +96,9 @@ func (c *consumer) takeGroup(ctx context.Context) (done bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		c.now.batch.Changes = append(c.now.batch.Changes, ch)
+		if !c.group.others {
+			c.now.batch.Changes = append(c.now.batch.Changes, ch)
+		}
 		if c.full() && c.group.left > 0 {
 			return false, nil
 		}
@@ -116,6 +118,6 @@ func (c *consumer) finishGroup() error {
 	b.Groups++
 	c.whole = len(b.Changes)
 	c.ends.whole = c.ends.next
-	c.at.Commit, c.at.Time, c.at.Complete = g.end.Commit, g.time, true
+	c.at.Commit, c.at.Time, c.at.Complete = g.end.Commit, g.time, !g.copying
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/schemas/avro"
@@ -18,9 +19,12 @@ type group struct {
 	left    int64     // records not yet taken, over all cursors
 	ordinal int64     // of the last change taken
 	time    change.Micros
+	others  bool          // it is meant for other sinks: its records are passed over
+	copying bool          // rows of the sink's tables are still to come
 	warned  bool          // that its records let us wait
 	waits   []*tableState // of which changes waited in the held topic when the END was written
 
+	sink     string // our name
 	log      *slog.Logger
 	drop     interface{ Inc() }
 	cutShort string // the last group that was reported as cut short
@@ -30,6 +34,11 @@ type group struct {
 func (g *group) begin(tables map[string]*tableState) error {
 	g.open, g.cursors, g.left, g.ordinal, g.warned, g.waits = true, g.cursors[:0], 0, 0, false, g.waits[:0]
 	g.time = change.Micros(g.end.TimeMillis * 1000)
+	g.others, g.copying = len(g.end.Sinks) > 0 && !slices.Contains(g.end.Sinks, g.sink), false
+	for _, t := range tables {
+		t.early = slices.Contains(g.end.Copying, t.name)
+		g.copying = g.copying || t.early
+	}
 	for i := range g.end.Collections {
 		t := tables[g.end.Collections[i].Name]
 		if t == nil {
@@ -108,6 +117,7 @@ func (g *group) check(c *cursor) error {
 // it is taken from all of them at once.
 func (g *group) take(first *cursor) (change.Change, error) {
 	out := first.head
+	out.Early = first.table.early
 	g.ordinal, g.time = out.Ordinal, first.time
 	first.table.taken++
 	for _, c := range g.cursors {

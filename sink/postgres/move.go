@@ -22,23 +22,29 @@ func (s *Sink) move(ctx context.Context, p *plan, tp *tablePlan, del, cre *chang
 		}
 	}
 	if tp.t.unknown(row) {
-		var err error
-		if row, err = s.carry(ctx, tp, row, del.Before); err != nil {
+		carried, err := s.carry(ctx, tp, row, del.Before)
+		switch {
+		case err != nil:
 			return err
+		case carried == nil && !cre.Early:
+			return unsent(tp.t, row)
 		}
+		row = carried
 	}
 	if err := s.remove(ctx, p, tp, del); err != nil {
 		return err
 	}
-	p.table(tp.t).put(change.Update, row)
+	if row != nil {
+		p.table(tp.t).put(change.Update, row, false)
+	}
 	return nil
 }
 
 // carry reads the unknown values of row from the destination's row under the old key, or under the
-// new one, where they are when the same batch is applied a second time.
+// new one, where they are when the same batch is applied a second time. It gives nil when neither is there.
 func (s *Sink) carry(ctx context.Context, tp *tablePlan, row, old change.Row) (change.Row, error) {
 	if tp.emptied {
-		return nil, unsent(tp.t, row)
+		return nil, nil
 	}
 	if err := s.flush(ctx); err != nil {
 		return nil, err
@@ -52,7 +58,7 @@ func (s *Sink) carry(ctx context.Context, tp *tablePlan, row, old change.Row) (c
 			return fill(row, values), nil
 		}
 	}
-	return nil, unsent(tp.t, row)
+	return nil, nil
 }
 
 // lookUp reads the columns that are unknown in row from the destination's row with id's key; nil when

@@ -43,6 +43,8 @@ type entry struct {
 	time   change.Micros
 	// partial says that some columns of row are unknown: they stay as they are at the destination.
 	partial bool
+	// early says of a partial row that it may not be there.
+	early bool
 }
 
 func newPlan() *plan { return &plan{by: map[*target]*tablePlan{}} }
@@ -79,12 +81,13 @@ func (tp *tablePlan) entry(id change.Row) *entry {
 }
 
 // put says that the row now is as given, unknown values apart.
-func (tp *tablePlan) put(op change.Op, row change.Row) {
+func (tp *tablePlan) put(op change.Op, row change.Row, early bool) {
 	e := tp.entry(row)
 	tp.mixed = tp.mixed || op == change.Update
 	e.row = fill(row, e.row)
 	e.marked = false
 	e.partial = tp.t.unknown(e.row)
+	e.early = early
 }
 
 // remove says that the row was deleted, by the table's policy.

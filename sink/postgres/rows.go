@@ -101,7 +101,11 @@ func (s *Sink) upsertRows(ctx context.Context, tp *tablePlan) error {
 
 // updateRows writes rows of which some columns are unknown, one statement for each set of columns.
 func (s *Sink) updateRows(ctx context.Context, tp *tablePlan) error {
-	groups := map[string][]int{}
+	type part struct {
+		mask  string
+		early bool
+	}
+	groups := map[part][]int{}
 	for i := range tp.entries {
 		e := &tp.entries[i]
 		if e.row == nil || !e.partial {
@@ -110,14 +114,14 @@ func (s *Sink) updateRows(ctx context.Context, tp *tablePlan) error {
 		if tp.emptied || e.gone {
 			return unsent(tp.t, e.row)
 		}
-		if mask := tp.t.mask(e.row); groups[mask] == nil {
-			groups[mask] = tp.t.knownColumns(e.row)
+		if p := (part{tp.t.mask(e.row), e.early}); groups[p] == nil {
+			groups[p] = tp.t.knownColumns(e.row)
 		}
 	}
-	for mask, cols := range groups {
-		st := statement{kind: "update " + mask, cols: cols, sql: func() string { return tp.t.updateSQL(cols) }, exact: true}
+	for p, cols := range groups {
+		st := statement{kind: "update " + p.mask, cols: cols, sql: func() string { return tp.t.updateSQL(cols) }, exact: !p.early}
 		if err := s.run(ctx, tp, st, func(e *entry) change.Row {
-			if e.row != nil && e.partial && tp.t.mask(e.row) == mask {
+			if e.row != nil && e.partial && e.early == p.early && tp.t.mask(e.row) == p.mask {
 				return e.row
 			}
 			return nil

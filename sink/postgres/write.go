@@ -121,11 +121,15 @@ func (tp *tablePlan) write(c *change.Change) error {
 		return err
 	}
 	if tp.t.unknown(row) {
-		if e := tp.find(row); e != nil && e.marked {
+		e := tp.find(row)
+		switch {
+		case c.Early && (e == nil && tp.emptied || e != nil && (e.marked || e.gone && e.row == nil)):
+			return nil // the row is not there yet
+		case e != nil && e.marked:
 			return unsent(tp.t, row) // it comes back, and what is kept of it is what it was when it left
 		}
 	}
-	tp.put(c.Op, row)
+	tp.put(c.Op, row, c.Early)
 	return nil
 }
 
