@@ -53,6 +53,10 @@ type SnapshotConfig struct {
 	Workers int    `yaml:"workers"`
 	// Chunk is about how much is read in one transaction, as PostgreSQL writes a size.
 	Chunk string `yaml:"chunk"`
+	// MaxRowsPerSecond bounds what is copied; 0 does not.
+	MaxRowsPerSecond int `yaml:"max_rows_per_second"`
+	// MaxReplicaLag has copies wait while a physical standby of the source replays later; 0 does not.
+	MaxReplicaLag time.Duration `yaml:"max_replica_lag"`
 }
 
 // chunkBytes gives Chunk in bytes.
@@ -180,6 +184,12 @@ func (c Config) validateChoices() error {
 	}
 	if c.Snapshot.Workers < 1 || c.Snapshot.Workers > 64 {
 		return fmt.Errorf("snapshot.workers: %d: want 1 to 64", c.Snapshot.Workers)
+	}
+	if c.Snapshot.MaxRowsPerSecond < 0 {
+		return fmt.Errorf("snapshot.max_rows_per_second: %d: want 0, for no bound, or more", c.Snapshot.MaxRowsPerSecond)
+	}
+	if c.Snapshot.MaxReplicaLag < 0 {
+		return fmt.Errorf("snapshot.max_replica_lag: %s: want 0s, for no bound, or more", c.Snapshot.MaxReplicaLag)
 	}
 	if !legalSize.MatchString(c.Snapshot.Chunk) || c.Snapshot.chunkBytes() > maxChunk {
 		return fmt.Errorf("snapshot.chunk: %q: want a size of up to 64MB as PostgreSQL writes it, for example 4MB", c.Snapshot.Chunk)

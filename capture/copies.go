@@ -34,6 +34,9 @@ type copies struct {
 	// copying are the tables of which rows are still to come, for END records. It is replaced, not changed.
 	copying []string
 
+	owed    time.Time // nothing is read before: so much was copied that the bound is reached
+	lagging bool      // a standby of the source is too late
+
 	took, ended time.Time // of the last publication: its duration is ended - took
 }
 
@@ -142,9 +145,8 @@ func newCopy(id, kind string, t snapshot.Table, barrier *snapshot.View) *tableCo
 	return c
 }
 
-// resume takes up what an earlier run has not finished of copies that no configuration asks for, and ends
-// the first copies of tables that are not captured any more.
-func (k *copies) resume(ctx context.Context) error {
+// drop ends the first copies of tables that are not captured any more.
+func (k *copies) drop(ctx context.Context) error {
 	j := k.capture.down
 	for _, key := range j.Keys(copyKey("")) {
 		if strings.HasSuffix(key, "/plan") {
@@ -158,10 +160,7 @@ func (k *copies) resume(ctx context.Context) error {
 		if !t.active() || k.find(t.ID) != nil {
 			continue
 		}
-		switch t.Kind {
-		case CopyReconcile:
-			k.all = append(k.all, t)
-		case CopyFirst:
+		if t.Kind == CopyFirst {
 			if err := k.settle(ctx, t, CopyCancelled, "the table is not in source.tables any more"); err != nil {
 				return err
 			}
@@ -270,7 +269,7 @@ func (k *copies) open(t *tableCopy, current passed) *window {
 	if current.xid != 0 {
 		before = append(before, current)
 	}
-	w := newWindow(k.keys, before, t.Kind == CopyReconcile)
+	w := newWindow(k.keys, before)
 	k.windows[t.OID] = append(k.windows[t.OID], w)
 	return w
 }

@@ -2,7 +2,6 @@ package capture
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/sluicecdc/sluice/capture/snapshot"
@@ -135,8 +134,9 @@ func (k *copies) meant(ctx context.Context, r *CopyRequest) (snapshot.Table, str
 	if err != nil {
 		return t, err.Error()
 	}
-	if r.Where != "" && len(t.Key) == 0 {
-		return t, fmt.Sprintf("%s has no key: what is at a destination could not be told from what is copied, so that only the whole table can be copied", r.Table)
+	if len(t.Key) == 0 {
+		return t, r.Table + " has no key: rows that come again could not be told from those that a destination has, and would be there twice; " +
+			"give it a primary key, or let the sinks begin anew"
 	}
 	t.Where = r.Where
 	return t, ""

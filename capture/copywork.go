@@ -80,11 +80,11 @@ func (w *copyWorker) take(ctx context.Context) (j *job, err error) {
 func (d *decoder) job(ctx context.Context) (*job, error) {
 	k := d.copies
 	now := time.Now()
-	if k.out >= 2*d.cfg.Snapshot.Workers || k.pressed(now) {
+	if k.out >= 2*d.cfg.Snapshot.Workers || k.lagging || now.Before(k.owed) {
 		return nil, nil
 	}
 	for _, t := range k.all {
-		if t.State != CopyWaiting && t.State != CopyCopying || now.Before(t.retryAt) {
+		if t.State != CopyWaiting && t.State != CopyCopying || now.Before(t.retryAt) || now.Before(t.owed) {
 			continue
 		}
 		if j, err := d.jobOf(ctx, t); j != nil || err != nil {
@@ -237,8 +237,8 @@ func (w *copyWorker) disconnect() {
 
 // plan cuts a table into chunks.
 func (w *copyWorker) plan(ctx context.Context, j *job) error {
-	e, err := snapshot.Plan(ctx, w.conn, j.table, w.capture.cfg.Snapshot.chunkBytes(), j.plan.Kind == CopyReconcile)
-	if err != nil && !errors.Is(err, snapshot.ErrNotPortable) {
+	e, err := snapshot.Plan(ctx, w.conn, j.table, w.capture.cfg.Snapshot.chunkBytes())
+	if err != nil {
 		return w.giveUp(ctx, j, err)
 	}
 	return w.copies.call(ctx, func(ctx context.Context) error {
@@ -248,10 +248,6 @@ func (w *copyWorker) plan(ctx context.Context, j *job) error {
 			return nil
 		}
 		w.copies.signal()
-		if err != nil {
-			t.whole = true
-			return nil
-		}
 		t.ranges, t.Prefix, t.Ahead, t.Rows, t.Bytes = e.Ranges, 0, nil, 0, 0
 		t.EstimatedRows, t.EstimatedBytes, t.Chunks, t.ChunksDone = e.Rows, e.Bytes, len(e.Ranges), 0
 		w.copies.start(t)
@@ -362,9 +358,6 @@ func (w *copyWorker) giveUp(ctx context.Context, j *job, err error) error {
 		return w.copies.fault(ctx, t, err)
 	})
 }
-
-// pressed tells whether copies must wait for the source.
-func (k *copies) pressed(time.Time) bool { return false }
 
 // visibleEvery is how often it is asked which transactions can be seen.
 const visibleEvery = time.Second

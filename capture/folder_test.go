@@ -109,11 +109,6 @@ func clone(c *change.Change) change.Change {
 
 func (f *folder) apply(g *change.Group) {
 	f.copying = g.Copying
-	for i := range g.Ranges {
-		if len(g.Ranges[i].Table.Key) == 0 {
-			f.bags[g.Ranges[i].Table.Name] = map[string]int{}
-		}
-	}
 	for i := range f.open {
 		f.change(&f.open[i], f.open[max(0, i-1)])
 	}

@@ -96,10 +96,6 @@ func (d *decoder) publishReading(ctx context.Context, r *reading) (ok bool, err 
 	k.take(r)
 	k.took = time.Now()
 	g := d.copyGroup(r.copy, commit)
-	if r.copy.Kind == CopyReconcile {
-		after, upTo := bounds(t, r.rng)
-		g.Ranges = []change.Range{{Table: t, After: after, UpTo: upTo, Kept: r.window.kept(r.rows.View)}}
-	}
 	rows, err := d.publishRows(ctx, r, t, g)
 	if err != nil {
 		return false, err
@@ -109,7 +105,7 @@ func (d *decoder) publishReading(ctx context.Context, r *reading) (ok bool, err 
 		r.copy.State = CopyDone
 		k.update()
 	}
-	if rows > 0 || len(g.Ranges) > 0 {
+	if rows > 0 {
 		if err := d.endCopyGroup(ctx, g); err != nil {
 			return false, err
 		}
@@ -183,6 +179,7 @@ func (k *copies) progress(ctx context.Context, t *tableCopy, rows, bytes int64, 
 	t.Rows += rows
 	t.Bytes += bytes
 	t.reckon(time.Now())
+	k.owe(t, rows)
 	k.capture.metrics.snapshotRows.Add(float64(rows))
 	if done {
 		return k.settle(ctx, t, CopyDone, "")

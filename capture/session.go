@@ -36,6 +36,7 @@ func (c *Capture) session(ctx context.Context) error {
 	after(c.watch)
 	after(c.watchVisible)
 	after(c.obeyRequests)
+	after(c.watchReplicas)
 	for range c.cfg.Snapshot.Workers {
 		after(c.copyWork)
 	}
@@ -139,7 +140,7 @@ func (c *Capture) firstCopies(ctx context.Context, fresh bool) error {
 			return err
 		}
 	}
-	return c.decoder.copies.resume(ctx)
+	return c.decoder.copies.drop(ctx)
 }
 
 // drain waits for what was handed over to become durable, and tells PostgreSQL. Nothing comes after

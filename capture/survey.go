@@ -135,7 +135,8 @@ func (c *Capture) tellAdded(ctx context.Context, r *relation, rows bool) {
 	c.mu.Unlock()
 	switch {
 	case known:
-		c.log.Error("table had been taken out of the publication by someone and was put back: what changed in between is not in Kafka, its rows are compared", "table", name, "version", was.Version)
+		c.notePartial(r.OID, "it was taken out of the publication for a time and put back: changes in between are not in Kafka, deletes among them")
+		c.log.Error("table had been taken out of the publication by someone and was put back: what changed in between is not in Kafka", "table", name, "version", was.Version)
 	case rows:
 		c.log.Info("table is captured from now on, and its rows are copied", "table", name)
 	default:
@@ -149,7 +150,7 @@ func (c *Capture) tellAdded(ctx context.Context, r *relation, rows bool) {
 
 // copyAdded makes the copy of a table that was published a moment ago.
 func (c *Capture) copyAdded(ctx context.Context, r *relation, known, rows bool) error {
-	if c.cfg.Snapshot.Mode == SnapshotNever && !known {
+	if c.cfg.Snapshot.Mode == SnapshotNever || known {
 		return nil
 	}
 	barrier, err := c.lookView(ctx)
@@ -164,10 +165,7 @@ func (c *Capture) copyAdded(ctx context.Context, r *relation, known, rows bool) 
 	return k.call(ctx, func(ctx context.Context) error {
 		defer k.signal()
 		defer k.update()
-		switch {
-		case known:
-			return k.add(ctx, newCopy(fmt.Sprintf("%s/%s/%s", CopyReconcile, k.capture.decoder.place.at, t.QualifiedName()), CopyReconcile, t, barrier))
-		case rows:
+		if rows {
 			return k.first(ctx, t, barrier)
 		}
 		return k.complete(ctx, t)

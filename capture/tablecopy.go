@@ -13,9 +13,8 @@ import (
 
 // The kinds of copy.
 const (
-	CopyFirst     = "first"     // the rows that a table had before it was captured
-	CopyAsked     = "asked"     // on demand
-	CopyReconcile = "reconcile" // after a gap: rows that are not at the source any more go
+	CopyFirst = "first" // the rows that a table had before it was captured
+	CopyAsked = "asked" // on demand
 )
 
 // The states of a copy.
@@ -48,7 +47,8 @@ type copyRecord struct {
 // that decodes.
 type tableCopy struct {
 	copyRecord
-	limit int // rows per second; 0 as configured
+	limit int       // rows per second; 0 as configured
+	owed  time.Time // as copies.owed, for limit
 
 	table   snapshot.Table
 	learned *change.Table // what the stream had learned of the table when table was described
@@ -78,7 +78,7 @@ func (t *tableCopy) active() bool {
 }
 
 // partial tells whether readers lack rows of the table meanwhile.
-func (t *tableCopy) partial() bool { return t.active() && t.Kind != CopyAsked }
+func (t *tableCopy) partial() bool { return t.active() && t.Kind == CopyFirst }
 
 // next gives a chunk that is not done and not under way, -1 when there is none.
 func (t *tableCopy) next() int {
@@ -180,22 +180,6 @@ func (t *tableCopy) storePlan(ctx context.Context, j Journal) error {
 
 func (t *tableCopy) unwritable(err error) error {
 	return fatal(fmt.Errorf("cannot write to the state topic how far the copy %s is: %w", t.ID, err))
-}
-
-// bounds gives the ends of a range as rows that hold the key.
-func bounds(t *change.Table, r snapshot.Range) (after, upTo change.Row) {
-	return boundRow(t, r.After), boundRow(t, r.UpTo)
-}
-
-func boundRow(t *change.Table, b snapshot.Bound) change.Row {
-	if b == nil {
-		return nil
-	}
-	row := make(change.Row, len(t.Columns))
-	for n, i := range t.Key {
-		row[i] = change.Value{Format: change.Text, Data: []byte(b[n])}
-	}
-	return row
 }
 
 // topicName gives the table's name as END records have it.

@@ -30,13 +30,11 @@ type window struct {
 
 	xids    []passed
 	changed map[string]int // the last of xids that changed a key
-	rows    map[string]change.Row
-	emptied int // the last of xids that emptied the table; -1 for none
-	keep    bool
+	emptied int            // the last of xids that emptied the table; -1 for none
 }
 
-func newWindow(k *keys, before []passed, keep bool) *window {
-	return &window{keys: k, before: before, changed: map[string]int{}, rows: map[string]change.Row{}, emptied: -1, keep: keep}
+func newWindow(k *keys, before []passed) *window {
+	return &window{keys: k, before: before, changed: map[string]int{}, emptied: -1}
 }
 
 // fits tells whether a reading with this snapshot has all that was published before the window.
@@ -67,9 +65,6 @@ func (w *window) note(p passed, c *change.Change) error {
 	if err != nil || key == nil {
 		return err
 	}
-	if _, known := w.changed[string(key)]; !known && w.keep {
-		w.rows[string(key)] = keyRow(c.Table, row)
-	}
 	w.changed[string(key)] = at
 	return nil
 }
@@ -92,29 +87,10 @@ func (w *window) newer(v *snapshot.View, t *change.Table, row change.Row) (bool,
 	return is && !w.xids[at].seenBy(v), nil
 }
 
-// kept gives the keys that the stream has published something of that the snapshot does not see.
-func (w *window) kept(v *snapshot.View) (rows []change.Row) {
-	for key, at := range w.changed {
-		if !w.xids[at].seenBy(v) {
-			rows = append(rows, w.rows[key])
-		}
-	}
-	return rows
-}
-
 // since tells whether a transaction that committed at lsn or later has changed the table.
 func (w *window) since(lsn change.LSN) bool {
 	n := len(w.xids)
 	return n > 0 && w.xids[n-1].commit >= lsn
-}
-
-// keyRow copies the key's columns.
-func keyRow(t *change.Table, row change.Row) change.Row {
-	out := make(change.Row, len(t.Columns))
-	for _, i := range t.Key {
-		out[i] = change.Value{Format: row[i].Format, Data: append([]byte(nil), row[i].Data...)}
-	}
-	return out
 }
 
 // keys gives the keys of a table's rows as bytes that do not depend on the form in which a row came.

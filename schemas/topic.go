@@ -24,6 +24,9 @@ func MessageTopic(source string) string { return legalTopic(source + ".message")
 // StateTopic names the topic of capture's durable state.
 func StateTopic(source string) string { return legalTopic(source + ".sluice.state") }
 
+// ControlTopic gives the topic of what people want of the source's processes.
+func ControlTopic(source string) string { return legalTopic(source + ".sluice.control") }
+
 // HeldTopic names the topic in which changes wait whose table the registry does not take.
 func HeldTopic(source string) string { return legalTopic(source + ".sluice.held") }
 

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
-
-	"github.com/sluicecdc/sluice/internal/change"
 )
 
 // Estimate is a table cut into ranges, and about how large it is.
@@ -24,20 +22,14 @@ const perChunk = 8
 const maxSample = 200_000
 
 // Plan cuts a table into ranges of about chunkBytes. The table's size is that of the statistics, and the ends
-// of the ranges come from a sample of its keys. portable wants an order of the keys that every destination
-// has, and gives ErrNotPortable otherwise.
-func Plan(ctx context.Context, conn *pgconn.PgConn, t Table, chunkBytes int64, portable bool) (Estimate, error) {
+// of the ranges come from a sample of its keys.
+func Plan(ctx context.Context, conn *pgconn.PgConn, t Table, chunkBytes int64) (Estimate, error) {
 	var e Estimate
 	pages, err := e.measure(ctx, conn, t)
 	if err != nil {
 		return e, err
 	}
 	e.Ranges = []Range{{}}
-	if portable {
-		if err := checkPortable(ctx, conn, t); err != nil {
-			return e, err
-		}
-	}
 	n := e.Bytes / max(chunkBytes, 1)
 	if n < 1 || len(t.Key) == 0 {
 		return e, nil
@@ -151,40 +143,4 @@ func Split(ctx context.Context, conn *pgconn.PgConn, t Table, r Range) ([]Range,
 		return []Range{r}, nil
 	}
 	return []Range{{r.After, middle[0]}, {middle[0], r.UpTo}}, nil
-}
-
-// portableKinds have one order at every destination.
-var portableKinds = map[change.Kind]bool{
-	change.Bool: true, change.Int2: true, change.Int4: true, change.Int8: true, change.Numeric: true, change.Bytea: true,
-	change.UUID: true, change.Date: true, change.Time: true, change.Timestamp: true, change.TimestampTZ: true, change.OID: true,
-}
-
-// checkPortable gives ErrNotPortable for a key whose order another server may not share. Text has one where
-// its collation is that of its bytes.
-func checkPortable(ctx context.Context, conn *pgconn.PgConn, t Table) error {
-	var texts []string
-	for _, i := range t.Key {
-		c := &t.Columns[i]
-		switch {
-		case portableKinds[c.Type.Kind]:
-		case c.Type.Kind == change.TextLike:
-			texts = append(texts, literal(c.Name))
-		default:
-			return fmt.Errorf("%w: column %s of %s", ErrNotPortable, c.Name, t.QualifiedName())
-		}
-	}
-	if len(texts) == 0 {
-		return nil
-	}
-	bytewise, err := scalar(ctx, conn, `SELECT bool_and(coalesce(nullif(CASE WHEN a.attcollation = 100 THEN d.datcollate ELSE l.collcollate END, ''), l.collname) IN ('C', 'POSIX')
-			AND a.atttypid IN ('text'::regtype, 'varchar'::regtype))
-		FROM pg_attribute a JOIN pg_collation l ON l.oid = a.attcollation JOIN pg_database d ON d.datname = current_database()
-		WHERE a.attrelid = `+literal(t.plain())+`::regclass AND a.attname IN (`+strings.Join(texts, ", ")+`)`)
-	if err != nil {
-		return err
-	}
-	if bytewise != "t" {
-		return fmt.Errorf("%w: text of %s has the order of a language", ErrNotPortable, t.QualifiedName())
-	}
-	return nil
 }

@@ -120,14 +120,14 @@ func (r *Reader) checkShape(ctx context.Context, t Table) error {
 	}
 	have := map[string]string{}
 	for _, row := range results[0].Rows {
-		have[string(row[0])] = string(row[1])
+		have[string(row[0])] = string(row[1]) + " " + string(row[2])
 		if oid := string(row[3]); oid != strconv.FormatUint(uint64(t.OID), 10) {
 			return fmt.Errorf("%w: another table has its name", ErrGone)
 		}
 	}
 	for i := range t.Columns {
 		c := &t.Columns[i]
-		if have[c.Name] != strconv.FormatUint(uint64(c.Type.OID), 10) {
+		if have[c.Name] != fmt.Sprint(c.Type.OID, c.Type.Mod) {
 			return fmt.Errorf("%w: column %s of %s is of another type, or gone", ErrChanged, c.Name, t.QualifiedName())
 		}
 	}

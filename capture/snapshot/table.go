@@ -34,8 +34,6 @@ var (
 	ErrGone = errors.New("the table is gone, or has another name")
 	// ErrTooLarge says that a range holds more than a chunk may.
 	ErrTooLarge = errors.New("the range holds more than a chunk")
-	// ErrNotPortable says that a table cannot be cut so that every destination would agree on the ranges.
-	ErrNotPortable = errors.New("the key has no order that is the same everywhere")
 )
 
 // from gives the table in a FROM clause.

@@ -25,6 +25,7 @@ type cli struct {
 	Capture  captureCmd  `cmd:"" help:"Read the source and write its changes to Kafka."`
 	Sink     sinkCmd     `cmd:"" help:"Apply topics to destinations: all sinks, or those named."`
 	Status   statusCmd   `cmd:"" help:"Show what the running processes do and how far behind they are."`
+	Snapshot snapshotCmd `cmd:"" help:"Copy tables again, and see and steer the copies that are under way."`
 	Tail     tailCmd     `cmd:"" help:"Print the records of a topic as JSON lines."`
 	Schema   schemaCmd   `cmd:"" help:"Show a table's records, or what a statement would do to them."`
 	Teardown teardownCmd `cmd:"" help:"Remove slot and publication from the source, and our tables from destinations."`

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/sluicecdc/sluice/capture"
 )
 
 type statusCmd struct {
@@ -107,7 +109,8 @@ type captureStatus struct {
 		Name     string `json:"name"`
 		WALBytes int64  `json:"wal_bytes"`
 	} `json:"slot"`
-	Tables []tableStatus `json:"tables,omitempty"`
+	Tables []tableStatus        `json:"tables,omitempty"`
+	Copies []capture.CopyStatus `json:"copies,omitempty"`
 }
 
 // tableStatus says what is wrong with a table, and since when it has its shape.

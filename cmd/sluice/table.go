@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/sluicecdc/sluice/capture"
 )
 
 // table prints the overview for people: one line for capture, one for each sink, and one for each
@@ -37,11 +39,22 @@ func (s *processStatus) rows(t io.Writer) {
 		for i := range c.Tables {
 			c.Tables[i].row(t)
 		}
+		for i := range c.Copies {
+			copyRow(t, &c.Copies[i])
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Sinks)) {
 		k := s.Sinks[name]
 		fmt.Fprintf(t, "sink %s\t%s\t%s\tapplied %s\t%s%s\n", name, k.State, lag(k.LagSeconds), k.AppliedLSN, k.progress(), because(k.Reason))
 	}
+}
+
+// copyRow shows a copy that is under way or did not come to its end.
+func copyRow(t io.Writer, s *capture.CopyStatus) {
+	if s.State == capture.CopyDone {
+		return
+	}
+	fmt.Fprintf(t, "copy %s\t%s\t%s\t%s rows\t%s %s\n", s.ID, s.State, leftOf(s), rowsOf(s), rateOf(s), s.Reason)
 }
 
 // row shows a table that is in trouble.

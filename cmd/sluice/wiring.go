@@ -10,6 +10,7 @@ import (
 	"github.com/sluicecdc/sluice/capture"
 	"github.com/sluicecdc/sluice/capture/publish"
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/control"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas/registry"
 )
@@ -33,12 +34,24 @@ func (p *process) startCapture(life context.Context, client *kafka.Client, schem
 	p.capture = c
 	p.mu.Unlock()
 	return start(func() error {
+		listening, stop := context.WithCancel(life)
+		heard := start(func() error { p.listen(listening, client, c); return nil })
+		defer func() { stop(); _ = heard.wait() }()
 		if err := c.Run(life); err != nil {
 			p.log.Error("capture has stopped: nothing is confirmed beyond what Kafka holds", "source", cfg.Name, "error", err)
 			return fmt.Errorf("capture of source %s: %w", cfg.Name, err)
 		}
 		return nil
 	})
+}
+
+// listen has capture obey what people want of it.
+func (p *process) listen(ctx context.Context, client *kafka.Client, c *capture.Capture) {
+	control.Follow(ctx, client, p.cfg.Source.Name,
+		func(w control.Wishes) { c.RequestCopies(copyRequests(w)) },
+		func(err error) {
+			p.log.Warn("cannot read what people want of capture, trying again; it goes on", "source", p.cfg.Source.Name, "error", err)
+		})
 }
 
 // databaseOf gives the name of the database that a connection string leads to.

@@ -81,32 +81,8 @@ type Group struct {
 	// are not all in Kafka yet. Whoever reads on must expect changes of rows that it does not have. It is
 	// set before the end of the group and is not changed afterwards.
 	Copying []string
-	// Ranges say which rows a snapshot holds completely; empty where it only adds. They are set before the
-	// group's first change.
-	Ranges []Range
 	// Sinks are the only ones that the group is meant for; empty for all. It is set before the first change.
 	Sinks []string
-	// Gap is set on a group without changes that stands for changes which are lost.
-	Gap *Gap
-}
-
-// Range is a part of a table that a snapshot holds whole: a row of the destination whose key is in it, and
-// that is neither in the snapshot nor in Kept, is not at the source any more.
-type Range struct {
-	Table *Table
-	// After and UpTo are rows that hold the key's columns: keys k with After < k <= UpTo are meant, in the
-	// order of PostgreSQL's row comparison, text by its bytes. nil is no bound. A table without a key has
-	// one range without bounds.
-	After, UpTo Row
-	// Kept are keys that the snapshot leaves out, since the stream has newer records of them.
-	Kept []Row
-}
-
-// Gap is a part of the log that capture could not read: what was committed after After and before Before
-// may be missing, deletes among it.
-type Gap struct {
-	After, Before LSN
-	Reason        string
 }
 
 // GroupKind tells transactions from snapshot chunks.

@@ -1,0 +1,114 @@
+// Package control is the topic {source}.sluice.control: what people want of the processes of a source, so
+// that it can be said from any machine and survives restarts. A record's key is what a wish is about, such as
+// snapshot/ID, its value the wish as JSON; the newest of a key counts, and the topic is compacted to it.
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/internal/retry"
+	"github.com/sluicecdc/sluice/internal/tail"
+	"github.com/sluicecdc/sluice/schemas"
+)
+
+// Wishes are all that are in force, by key.
+type Wishes map[string][]byte
+
+// Ensure creates the topic where it is not there.
+func Ensure(ctx context.Context, client *kafka.Client, source string) error {
+	topic := schemas.ControlTopic(source)
+	if _, err := client.EnsureTopics(ctx, []kafka.Topic{{Name: topic, Partitions: 1, Compacted: true}}); err != nil {
+		return fmt.Errorf("cannot prepare topic %s: %w", topic, err)
+	}
+	return nil
+}
+
+// Write adds wishes, all of them or, after an error, perhaps some. It returns when they are durable.
+func Write(ctx context.Context, client *kafka.Client, source string, wishes Wishes) error {
+	if err := Ensure(ctx, client, source); err != nil {
+		return err
+	}
+	topic := schemas.ControlTopic(source)
+	producer, err := client.NewProducer(ctx, kafka.ProducerConfig{TransactionalID: "sluice-control-" + source})
+	if err != nil {
+		return fmt.Errorf("cannot write to topic %s: %w", topic, err)
+	}
+	defer producer.Close()
+	handles, err := producer.Fence(ctx, []string{topic})
+	if err != nil {
+		return fmt.Errorf("cannot write to topic %s: %w", topic, err)
+	}
+	for key, value := range wishes {
+		r := kafka.Record{TimeMillis: time.Now().UnixMilli(), Key: []byte(key), Value: value}
+		if err := producer.Append(ctx, handles[topic][0], 1, r); err != nil {
+			return fmt.Errorf("cannot write to topic %s: %w", topic, err)
+		}
+	}
+	if err := producer.Wait(ctx); err != nil {
+		return fmt.Errorf("cannot write to topic %s: %w", topic, err)
+	}
+	return nil
+}
+
+// Read gives the wishes in force; none when there is no topic.
+func Read(ctx context.Context, client *kafka.Client, source string) (Wishes, error) {
+	return ReadMap(ctx, client, schemas.ControlTopic(source))
+}
+
+// ReadMap gives the entries of a compacted topic by key; none when there is no topic.
+func ReadMap(ctx context.Context, client *kafka.Client, topic string) (Wishes, error) {
+	all := Wishes{}
+	n, err := client.Partitions(ctx, topic)
+	if err == nil && n > 0 {
+		err = client.ReadAll(ctx, topic, func(_ int32, r *kafka.Record) error { all.take(r); return nil })
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read topic %s: %w", topic, err)
+	}
+	return all, nil
+}
+
+// Put adds a wish to those that are to be written.
+func (w Wishes) Put(key string, wish any) error {
+	b, err := json.Marshal(wish)
+	w[key] = b
+	return err
+}
+
+func (w Wishes) take(r *kafka.Record) {
+	if r.Value == nil {
+		delete(w, string(r.Key))
+		return
+	}
+	w[string(r.Key)] = bytes.Clone(r.Value)
+}
+
+// Follow gives the wishes in force to f, each time that they change, until ctx ends. Faults are told and tried
+// again: nobody is stopped because nothing can be wished for.
+func Follow(ctx context.Context, client *kafka.Client, source string, f func(Wishes), told func(error)) {
+	pause := retry.Backoff{First: time.Second, Most: 30 * time.Second}
+	for ctx.Err() == nil {
+		all := Wishes{}
+		err := Ensure(ctx, client, source)
+		if err == nil {
+			err = tail.Follow(ctx, client, schemas.ControlTopic(source), true, func(_ int32, r *kafka.Record) error {
+				all.take(r)
+				f(maps.Clone(all))
+				return nil
+			})
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		told(err)
+		if retry.Wait(ctx, pause.Next()) != nil {
+			return
+		}
+	}
+}
