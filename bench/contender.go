@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
-	"github.com/sluicecdc/sluice/internal/process"
 )
 
 // sample is one drain by one contender.
@@ -72,7 +71,7 @@ const configuration = `source:
   name: %[1]s
   dsn: %[2]s
   tables: [public.orders]
-  snapshot: {mode: never}
+  snapshot: %[7]s
 kafka:
   brokers: [%[3]s]
 schemas:
@@ -84,29 +83,29 @@ data_dir: %[6]s
 
 // drainSluice runs capture as a user would. It counts as done when the target is durable in Kafka.
 func drainSluice(ctx context.Context, d drainJob) (sample, error) {
-	registry, err := process.FreePort()
-	if err != nil {
-		return sample{}, err
-	}
-	console, err := process.FreePort()
-	if err != nil {
-		return sample{}, err
-	}
 	target, err := change.ParseLSN(d.target)
 	if err != nil {
 		return sample{}, err
 	}
-	file := filepath.Join(d.folder, d.database+"_"+d.name+".yml")
-	text := fmt.Sprintf(configuration, d.name, d.dsn, strings.Join(d.kafka.Addrs(), ", "), registry, console, file+".data")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	return d.capture(ctx, "{mode: never}", func(ctx context.Context, console int) error { return awaitDurable(ctx, console, target) })
+}
+
+// capture runs sluice capture until it has done what is waited for.
+func (d drainJob) capture(ctx context.Context, snapshot string, await func(ctx context.Context, console int) error) (sample, error) {
+	registry, console, err := ports()
+	if err != nil {
 		return sample{}, err
 	}
-	log, err := os.Create(file + ".log")
+	text := fmt.Sprintf(configuration, d.name, d.dsn, strings.Join(d.kafka.Addrs(), ", "), registry, console, d.file()+".data", snapshot)
+	if err := os.WriteFile(d.file(), []byte(text), 0o600); err != nil {
+		return sample{}, err
+	}
+	log, err := os.Create(d.file() + ".log")
 	if err != nil {
 		return sample{}, err
 	}
 	defer log.Close()
-	cmd := exec.CommandContext(ctx, d.binary, "capture", "-c", file)
+	cmd := exec.CommandContext(ctx, d.binary, "capture", "-c", d.file())
 	cmd.Stderr = log
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
@@ -119,12 +118,12 @@ func drainSluice(ctx context.Context, d drainJob) (sample, error) {
 		ended <- cmd.Wait()
 		giveUp() // whether it was asked to end or not, there is nothing more to wait for
 	}()
-	late := awaitDurable(waiting, console, target)
+	late := await(waiting, console)
 	wall := time.Since(start)
 	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	if err := errors.Join(late, <-ended); err != nil {
-		text, _ := os.ReadFile(file + ".log")
-		return sample{}, fmt.Errorf("capture did not reach %s: %w\n%s", d.target, err, text)
+		text, _ := os.ReadFile(d.file() + ".log")
+		return sample{}, fmt.Errorf("capture did not come to the end of %s: %w\n%s", d.name, err, text)
 	}
 	return measure(cmd, wall), nil
 }

@@ -55,17 +55,24 @@ func (p plan) run(ctx context.Context) (err error) {
 	report := newReport(p)
 	report.header(os.Stdout)
 	for _, name := range p.workloads {
-		w, ok := workloads[name]
-		if !ok {
-			return fmt.Errorf("there is no workload %q", name)
-		}
-		results, err := b.drain(ctx, w)
+		results, err := b.measure(ctx, name)
 		if err != nil {
 			return fmt.Errorf("workload %s: %w", name, err)
 		}
 		report.add(os.Stdout, results)
 	}
 	return report.save()
+}
+
+func (b *bench) measure(ctx context.Context, name string) (result, error) {
+	if name == "S" {
+		return b.snapshot(ctx)
+	}
+	w, ok := workloads[name]
+	if !ok {
+		return result{}, errors.New("there is no such workload")
+	}
+	return b.drain(ctx, w)
 }
 
 // build makes the binary as users get it.

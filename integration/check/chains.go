@@ -9,11 +9,12 @@ import (
 
 // Chains finds records that do not continue what came before them for their key: a create of a row that
 // is there, an update or delete of one that is not. It shows lost and doubled records that keep
-// positions in order. It holds for topics that begin with the table's first row, by a snapshot or by the
-// table's creation, and for tables with a key. Snapshots that were cut short are left out, as readers do.
+// positions in order. It holds for tables with a key. Rows that are copied may be there, since the stream may
+// have brought them, or a crash the copy again; but not twice in a group. Before all are copied, changes
+// may be of rows that are not there yet. Groups of copied rows that were cut short are left out, as readers do.
 func Chains(l *Log) []Violation {
 	var found []Violation
-	dropped, eras := l.dropped(), l.eras()
+	dropped, eras, copying := l.dropped(), l.eras(), l.copying()
 	var here place
 	var c chain
 	for i := range l.Records {
@@ -25,7 +26,7 @@ func Chains(l *Log) []Violation {
 			continue
 		}
 		c.enter(eras[r.Topic].at(r))
-		if v := c.follow(r); v != nil {
+		if v := c.follow(r, copying[r.Group][r.Collection]); v != nil {
 			found = append(found, *v)
 		}
 	}
@@ -36,16 +37,17 @@ func Chains(l *Log) []Violation {
 type chain struct {
 	era   *era
 	alive map[string]bool
-	all   bool // a key that is not in alive has no row
+	read  map[string]string // the group that a row was copied in last
+	all   bool              // a key that is not in alive has no row
 }
 
 func (c *chain) enter(e *era) {
 	if c.era != e {
-		*c = chain{era: e, alive: map[string]bool{}, all: e.fresh}
+		*c = chain{era: e, alive: map[string]bool{}, read: map[string]string{}, all: e.fresh}
 	}
 }
 
-func (c *chain) follow(r *Record) (v *Violation) {
+func (c *chain) follow(r *Record, copying bool) (v *Violation) {
 	if r.truncate() {
 		clear(c.alive)
 		c.all = true
@@ -54,17 +56,35 @@ func (c *chain) follow(r *Record) (v *Violation) {
 		return nil
 	}
 	alive, known := c.alive[string(r.Key)]
+	if r.Op == byte(change.Read) {
+		alive = c.read[string(r.Key)] == r.Group
+		c.read[string(r.Key)] = r.Group
+	}
 	creates := r.Op == byte(change.Create) || r.Op == byte(change.Read)
 	c.alive[string(r.Key)] = r.Op != byte(change.Delete)
 	switch {
 	case creates && alive:
 		found := violation("chains", "%s creates a row that is there", r)
 		return &found
-	case !creates && !alive && (known || c.all):
+	case !creates && !alive && !copying && (known || c.all):
 		found := violation("chains", "%s is of a row that is not there", r)
 		return &found
 	}
 	return nil
+}
+
+// copying tells of each group which tables were being copied at its end.
+func (l *Log) copying() map[string]map[string]bool {
+	out := map[string]map[string]bool{}
+	for _, e := range l.Ends {
+		for _, name := range e.Copying {
+			if out[e.ID] == nil {
+				out[e.ID] = map[string]bool{}
+			}
+			out[e.ID][name] = true
+		}
+	}
+	return out
 }
 
 // era is a time in which a topic has one table with one key. Another begins when the table is dropped and

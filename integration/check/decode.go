@@ -173,6 +173,11 @@ func (d *decoder) end(ctx context.Context, r *kgo.Record) (End, error) {
 	for _, item := range list {
 		e.Collections = append(e.Collections, collection(item))
 	}
+	copying, _ := in(f["copying"]).([]any)
+	for _, item := range copying {
+		name, _ := item.(string)
+		e.Copying = append(e.Copying, name)
+	}
 	if e.ID == "" || e.Commit == 0 {
 		return e, errors.New("id or commit_lsn is not set")
 	}

@@ -47,6 +47,7 @@ type End struct {
 	EventCount  int64
 	Commit      change.LSN
 	Snapshot    bool
+	Copying     []string // tables of which rows are still to come
 	Collections []Collection
 }
 
