@@ -144,6 +144,7 @@ func (k *copies) meant(ctx context.Context, r *CopyRequest) (snapshot.Table, str
 
 // noteCopies shows how far the copies are.
 func (c *Capture) noteCopies(all []CopyStatus) {
+	c.metrics.noteCopies(all)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status.Copies = all

@@ -53,17 +53,34 @@ func (w *copyWorker) tryWhole(ctx context.Context, j *job, hold bool) error {
 	defer func() {
 		_ = w.copies.call(ctx, func(context.Context) error { w.copies.closeWhole(o); return nil })
 	}()
-	l, err := dial(ctx, w.capture.cfg)
+	l, slot, err := w.export(ctx, hold)
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	slot, err := l.createTemporary(ctx, w.capture.cfg.Slot)
-	if err != nil {
-		return err
-	}
 	o.at = slot.consistent
 	return w.publishWhole(ctx, j, o, slot.snapshot)
+}
+
+// mostHold bounds the time that the stream waits for a snapshot.
+const mostHold = 20 * time.Second
+
+// export makes the slot whose snapshot is wanted, on a connection that keeps both alive.
+func (w *copyWorker) export(ctx context.Context, hold bool) (*link, newSlot, error) {
+	if hold {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, mostHold)
+		defer cancel()
+	}
+	l, err := dial(ctx, w.capture.cfg)
+	if err != nil {
+		return nil, newSlot{}, err
+	}
+	slot, err := l.createTemporary(ctx, w.capture.cfg.Slot)
+	if err != nil {
+		l.close()
+	}
+	return l, slot, err
 }
 
 func (k *copies) openWhole(o *wholeCopy, hold bool) {

@@ -67,8 +67,10 @@ const (
 // stream it does what the copies call for.
 func (d *decoder) run(ctx context.Context, in <-chan *slab, p *pool) error {
 	d.backlog = func() int { return len(in) }
+	var again <-chan time.Time // when something waits to go out
 	for {
 		select {
+		case <-again:
 		case s, more := <-in:
 			if !more {
 				return nil
@@ -87,11 +89,15 @@ func (d *decoder) run(ctx context.Context, in <-chan *slab, p *pool) error {
 				return err
 			}
 		}
-		if len(in) == 0 {
-			d.to.Flush()
+		again = nil
+		if len(in) == 0 && d.to.Flush() {
+			again = time.After(flushAgain)
 		}
 	}
 }
+
+// flushAgain is about a round trip to Kafka.
+const flushAgain = 2 * time.Millisecond
 
 // slab walks the frames, whose lengths the receiver has checked.
 func (d *decoder) slab(ctx context.Context, b []byte) error {

@@ -15,7 +15,8 @@ type Journal interface {
 	Keys(prefix string) []string
 	// Put returns when the value is as durable as a published group.
 	Put(ctx context.Context, key string, value []byte) error
-	// PutSoon stores a value that a crash of the next moment may lose. A nil value removes the entry.
+	// PutSoon stores a value behind everything that was published before it, without waiting: a crash of the
+	// next moment may lose it. A nil value removes the entry.
 	PutSoon(ctx context.Context, key string, value []byte) error
 	// Ended gives the commit LSN of the last group that an earlier run published whole, as of the
 	// opening; 0 when there is none.

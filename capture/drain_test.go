@@ -40,7 +40,7 @@ func (p *nothing) Publish(_ context.Context, g *change.Group, c *change.Change) 
 	}
 	return nil
 }
-func (p *nothing) Flush()                        {}
+func (p *nothing) Flush() bool                   { return false }
 func (p *nothing) Durable() change.LSN           { return change.LSN(p.durable.Load()) }
 func (p *nothing) Get(key string) ([]byte, bool) { v, ok := p.journal[key]; return v, ok }
 func (p *nothing) Put(_ context.Context, key string, v []byte) error {

@@ -247,7 +247,7 @@ func (f *folder) text(oid uint32, v change.Value) string {
 	return ""
 }
 
-func (f *folder) Flush() {}
+func (f *folder) Flush() bool { return false }
 
 func (f *folder) Durable() change.LSN {
 	f.mu.Lock()

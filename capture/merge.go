@@ -91,6 +91,7 @@ func (d *decoder) publishReading(ctx context.Context, r *reading) (ok bool, err 
 	}
 	commit, ok := d.place.take()
 	if !ok {
+		k.capture.beatSoon() // a commit of ours brings more places
 		return false, nil
 	}
 	k.take(r)
@@ -180,12 +181,33 @@ func (k *copies) progress(ctx context.Context, t *tableCopy, rows, bytes int64, 
 	t.Bytes += bytes
 	t.reckon(time.Now())
 	k.owe(t, rows)
-	k.capture.metrics.snapshotRows.Add(float64(rows))
+	k.capture.metrics.copiedRows.WithLabelValues(t.Table).Add(float64(rows))
 	if done {
 		return k.settle(ctx, t, CopyDone, "")
 	}
+	k.tell(t)
 	k.capture.noteCopies(k.statuses())
 	return t.store(ctx, k.capture.down)
+}
+
+// tellCopies is how often a copy that lasts is told of.
+const tellCopies = 10 * time.Second
+
+// tell logs how far a copy is.
+func (k *copies) tell(t *tableCopy) {
+	now := time.Now()
+	if now.Sub(t.told) < tellCopies {
+		return
+	}
+	if !t.told.IsZero() {
+		left := time.Duration(0)
+		if t.SecondsLeft != nil {
+			left = time.Duration(*t.SecondsLeft) * time.Second
+		}
+		k.capture.log.Info("copying a table", "copy", t.ID, "table", t.Table, "rows", t.Rows, "of", t.EstimatedRows, "bytes", t.Bytes,
+			"rows_per_second", int64(t.RowsPerSecond), "left", left)
+	}
+	t.told = now
 }
 
 // reckon works out the rate and the time left.

@@ -18,8 +18,9 @@ type Publisher interface {
 	// Abandon says that the open group will not be continued: a snapshot that could not be read to its end.
 	// Readers drop its changes.
 	Abandon()
-	// Flush says that no more input is at hand: what is gathered goes out now. It does not block.
-	Flush()
+	// Flush says that no more input is at hand: what is gathered goes out now. It does not block. More says
+	// that something waits for acknowledgements, and goes out with another call a moment later.
+	Flush() (more bool)
 	// Durable gives the End of the last group of which every record, and that of every group before
 	// it, is acknowledged by all in-sync replicas; 0 before the first. It never goes back.
 	Durable() change.LSN

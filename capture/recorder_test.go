@@ -126,7 +126,7 @@ func (r *recorder) check(g *change.Group, c *change.Change) {
 	}
 }
 
-func (r *recorder) Flush() {}
+func (r *recorder) Flush() bool { return false }
 
 func (r *recorder) Durable() change.LSN {
 	r.mu.Lock()

@@ -109,6 +109,7 @@ func (c *Capture) ready(ctx context.Context, le *lease) error {
 	if le.created != nil {
 		c.decoder.copies.recent = nil // what was published came from another slot
 	}
+	c.decoder.place.last = max(c.decoder.place.last, le.stream.floor)
 	return c.firstCopies(ctx, le.created != nil)
 }
 
@@ -154,6 +155,7 @@ func (c *Capture) drain(ctx context.Context, s *stream) {
 	for !c.progress.drained() {
 		select {
 		case <-check.C:
+			c.down.Flush()
 		case <-ctx.Done():
 			c.log.Warn("stopped before everything was durable; it will be sent again at the next start", "waited", c.cfg.DrainTimeout)
 			return

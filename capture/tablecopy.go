@@ -63,6 +63,7 @@ type tableCopy struct {
 
 	resumed time.Time // when rowsAt rows were published, for the rate
 	rowsAt  int64
+	told    time.Time
 }
 
 // copyKey is the journal's key of a copy; planKey that of its ranges.

@@ -72,18 +72,14 @@ func (p *Publisher) readEndTail(ctx context.Context, topic string) error {
 	return nil
 }
 
-// end closes the open group. The END of a snapshot waits until all its records are acknowledged: a
-// snapshot that a crash cuts short is not continued, so its END must not come before its records. A
-// transaction is, by the slot, so its END may travel beside them.
+// end closes the open group. A transaction's END may travel beside its records, since the slot sends again
+// what a crash cuts short; that of copied rows waits for theirs.
 func (p *Publisher) end(ctx context.Context, g *change.Group) error {
+	delayed := false
 	if g.Commit > p.ends.tail {
-		if g.Kind == change.Snapshot {
-			if err := p.producer.Wait(ctx); err != nil {
-				return fmt.Errorf("cannot finish the snapshot: %w", err)
-			}
-		}
-		if err := p.appendEnd(ctx, g); err != nil {
-			return fmt.Errorf("cannot write the END of the transaction that committed at %s: %w", g.Commit, err)
+		var err error
+		if delayed, err = p.writeEnd(ctx, g); err != nil {
+			return fmt.Errorf("cannot write the END of the group at %s: %w", g.Commit, err)
 		}
 		p.metrics.Groups.Inc()
 	}
@@ -91,18 +87,25 @@ func (p *Publisher) end(ctx context.Context, g *change.Group) error {
 		s.reset()
 	}
 	p.group.open = false
-	p.progress.finish(g.End)
+	p.progress.finish(g.End, delayed)
+	if err := p.goOn(ctx); err != nil {
+		return fmt.Errorf("cannot write the ENDs before %s: %w", g.Commit, err)
+	}
 	return p.look(ctx, g.Commit)
 }
 
-func (p *Publisher) appendEnd(ctx context.Context, g *change.Group) error {
+// writeEnd appends the END, or has it wait.
+func (p *Publisher) writeEnd(ctx context.Context, g *change.Group) (delayed bool, err error) {
 	e := &p.ends
 	e.fill(g, &p.group)
 	e.key = avro.AppendEndKey(avro.AppendFrame(e.key[:0], e.keyID), e.record.ID)
 	e.value = avro.AppendEnd(avro.AppendFrame(e.value[:0], e.valueID), &e.record)
-	return p.producer.Append(ctx, e.partition, p.progress.tag(), kafka.Record{
-		TimeMillis: int64(p.group.now) / 1000, Key: e.key, Value: e.value,
-	})
+	r := kafka.Record{TimeMillis: int64(p.group.now) / 1000, Key: e.key, Value: e.value}
+	if rows := g.Kind == change.Snapshot; rows || len(p.later.ends) > 0 {
+		p.later.ends = append(p.later.ends, delay(p.progress.tag(), rows, &r))
+		return true, nil
+	}
+	return false, p.producer.Append(ctx, e.partition, p.progress.tag(), r)
 }
 
 // fill makes the END record of g, reusing the slices of the one before.

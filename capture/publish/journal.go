@@ -79,18 +79,18 @@ func (p *Publisher) Put(ctx context.Context, key string, value []byte) error {
 	if err := p.PutSoon(ctx, key, value); err != nil {
 		return err
 	}
-	if err := p.producer.Wait(ctx); err != nil {
+	if err := p.settleAll(ctx); err != nil {
 		return fmt.Errorf("cannot store %q in topic %s: %w", key, schemas.StateTopic(p.o.Source), err)
 	}
 	return nil
 }
 
-// PutSoon implements capture.Journal. It is called by the publishing goroutine.
+// PutSoon implements capture.Journal: the entry is written once every group that has ended is acknowledged.
+// It is called by the publishing goroutine.
 func (p *Publisher) PutSoon(ctx context.Context, key string, value []byte) error {
-	err := p.producer.Append(ctx, p.journal.partition, p.progress.tag(), kafka.Record{
-		TimeMillis: time.Now().UnixMilli(), Key: []byte(key), Value: value,
-	})
-	if err != nil {
+	r := kafka.Record{TimeMillis: time.Now().UnixMilli(), Key: []byte(key), Value: value}
+	p.later.notes = append(p.later.notes, delay(p.progress.tag()-1, false, &r))
+	if err := p.goOn(ctx); err != nil {
 		return fmt.Errorf("cannot store %q in topic %s: %w", key, schemas.StateTopic(p.o.Source), err)
 	}
 	p.journal.mu.Lock()

@@ -11,6 +11,7 @@ import (
 type progress struct {
 	mu      sync.Mutex
 	done    uint64     // groups that ended
+	first   uint64     // of them the first whose END is not written; 0 when all are
 	waiting []finished // ended, not known to be durable; ascending
 	durable change.LSN
 }
@@ -24,12 +25,23 @@ type finished struct {
 // it without the lock.
 func (g *progress) tag() uint64 { return g.done + 1 }
 
-// finish ends the open group.
-func (g *progress) finish(end change.LSN) {
+// finish ends the open group. Its END may be delayed.
+func (g *progress) finish(end change.LSN, delayed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.done++
+	if delayed && g.first == 0 {
+		g.first = g.done
+	}
 	g.waiting = append(g.waiting, finished{g.done, end})
+}
+
+// ended says which is now the first group whose END is not written. What was written is appended already, so that
+// the producer knows of it.
+func (g *progress) ended(first uint64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.first = first
 }
 
 // advance moves the durable LSN over every group that ended before the oldest record that is not
@@ -39,6 +51,9 @@ func (g *progress) advance(oldest func() (tag uint64, ok bool)) change.LSN {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	limit := g.done
+	if g.first != 0 {
+		limit = g.first - 1
+	}
 	if tag, ok := oldest(); ok && tag <= limit {
 		limit = tag - 1
 	}

@@ -12,9 +12,9 @@ func none() (uint64, bool) { return 0, false }
 
 func TestDurableStopsBeforeTheOldestUnacknowledgedRecord(t *testing.T) {
 	var g progress
-	g.finish(10)
-	g.finish(20)
-	g.finish(30)
+	g.finish(10, false)
+	g.finish(20, false)
+	g.finish(30, false)
 	if got := g.advance(func() (uint64, bool) { return 2, true }); got != 10 {
 		t.Errorf("a record of the second group is not acknowledged, durable is %d, want 10", got)
 	}
@@ -25,7 +25,7 @@ func TestDurableStopsBeforeTheOldestUnacknowledgedRecord(t *testing.T) {
 
 func TestDurableLeavesOutTheOpenGroup(t *testing.T) {
 	var g progress
-	g.finish(10)
+	g.finish(10, false)
 	tag := g.tag() // records of the second group are acknowledged before it ends
 	if got := g.advance(none); got != 10 || tag != 2 {
 		t.Errorf("durable is %d (want 10), tag of the open group %d (want 2)", got, tag)
@@ -44,7 +44,7 @@ func TestDurableIgnoresGroupsThatEndAfterTheQuestion(t *testing.T) {
 			switch s {
 			case 0:
 				ends = append(ends, change.LSN(len(ends)+1)*10)
-				g.finish(ends[len(ends)-1])
+				g.finish(ends[len(ends)-1], false)
 			case 1:
 				acked = min(acked+1, uint64(len(ends)))
 			case 2:
@@ -77,5 +77,28 @@ func TestSeenPassesEachTailOnce(t *testing.T) {
 	}
 	if !s.fresh {
 		t.Error("every tail is passed, the stream should be fresh")
+	}
+}
+
+// A group whose END is not written is not durable, nor is any behind it.
+func TestDelayedEndIsNotDurable(t *testing.T) {
+	var g progress
+	none := func() (uint64, bool) { return 0, false }
+	g.finish(10, false)
+	g.finish(20, true)
+	g.finish(30, true)
+	if got := g.advance(none); got != 10 {
+		t.Errorf("durable is %s, want 0/A", got)
+	}
+	g.ended(3)
+	if got := g.advance(none); got != 20 {
+		t.Errorf("durable is %s, want 0/14", got)
+	}
+	g.ended(0)
+	if got := g.advance(func() (uint64, bool) { return 3, true }); got != 20 {
+		t.Errorf("durable is %s, want 0/14: the END is on its way", got)
+	}
+	if got := g.advance(none); got != 30 {
+		t.Errorf("durable is %s, want 0/1E", got)
 	}
 }

@@ -7,6 +7,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -53,6 +54,7 @@ type Publisher struct {
 
 	journal  journal
 	ends     endWriter
+	later    later
 	holds    holds
 	messages *messageRoute
 	streams  map[string]*stream // by topic
@@ -165,7 +167,18 @@ func (p *Publisher) Abandon() {
 }
 
 // Flush implements capture.Publisher.
-func (p *Publisher) Flush() { p.producer.Flush() }
+func (p *Publisher) Flush() (more bool) {
+	p.producer.Flush()
+	if p.failed == nil {
+		now, cancel := context.WithCancel(context.Background())
+		cancel() // where memory is spent it is not waited for
+		if err := p.goOn(now); !errors.Is(err, context.Canceled) {
+			p.failed = err
+		}
+		p.producer.Flush()
+	}
+	return len(p.later.ends) > 0 || len(p.later.notes) > 0
+}
 
 // Close ends the producer. What was not acknowledged stays unconfirmed and is sent again by the
 // slot to the next run.

@@ -5,8 +5,8 @@ import (
 )
 
 // Append adds records, which stay together in one batch, to the partition's open batch. It blocks
-// while BufferBytes are unacknowledged. tag is the caller's number, never falling across all
-// partitions: see OldestTag. Keys, values and headers are copied. An error is final for the producer,
+// while BufferBytes are unacknowledged. tag is the caller's number, never falling in a
+// partition: see OldestTag. Keys, values and headers are copied. An error is final for the producer,
 // except RecordTooLargeError, which leaves everything as it was, and the end of ctx.
 func (p *Producer) Append(ctx context.Context, to *Partition, tag uint64, records ...Record) error {
 	p.mu.Lock()
