@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -55,6 +56,12 @@ func (p plan) run(ctx context.Context) (err error) {
 	report := newReport(p)
 	report.header(os.Stdout)
 	for _, name := range p.workloads {
+		if name == "L" {
+			if err := b.live(ctx, io.MultiWriter(os.Stdout, &report.text)); err != nil {
+				return fmt.Errorf("workload L: %w", err)
+			}
+			continue
+		}
 		results, err := b.measure(ctx, name)
 		if err != nil {
 			return fmt.Errorf("workload %s: %w", name, err)

@@ -43,6 +43,9 @@ type Config struct {
 	// BufferBytes bounds the part of the stream that waits to be decoded. It is set by the process
 	// from its memory budget.
 	BufferBytes int `yaml:"-"`
+	// CopyBytes bounds, to within a factor of two, what is read of tables and waits for its place in the
+	// stream; likewise.
+	CopyBytes int `yaml:"-"`
 	// DrainTimeout bounds the wait for Kafka at a graceful stop.
 	DrainTimeout time.Duration `yaml:"-"`
 }
@@ -90,6 +93,7 @@ const (
 const (
 	// defaultBuffer is 32 slabs: 30 ms of a stream at the fastest rate that one slot gives.
 	defaultBuffer = 32 * slabBytes
+	defaultCopies = 16 << 20
 	defaultDrain  = 10 * time.Second
 )
 
@@ -105,6 +109,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.DDL, DDLNone)
 	setDefault(&c.DecodingMemory, "512MB")
 	setDefault(&c.BufferBytes, defaultBuffer)
+	setDefault(&c.CopyBytes, defaultCopies)
 	setDefault(&c.DrainTimeout, defaultDrain)
 	return c
 }

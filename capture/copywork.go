@@ -80,7 +80,7 @@ func (w *copyWorker) take(ctx context.Context) (j *job, err error) {
 func (d *decoder) job(ctx context.Context) (*job, error) {
 	k := d.copies
 	now := time.Now()
-	if k.out >= 2*d.cfg.Snapshot.Workers || k.lagging || now.Before(k.owed) {
+	if k.out >= d.cfg.mostChunks() || k.lagging || now.Before(k.owed) {
 		return nil, nil
 	}
 	for _, t := range k.all {
@@ -92,6 +92,11 @@ func (d *decoder) job(ctx context.Context) (*job, error) {
 		}
 	}
 	return nil, nil
+}
+
+// mostChunks is how many chunks may be in memory: each worker reads one and has one ready.
+func (c *Config) mostChunks() int {
+	return min(2*c.Snapshot.Workers, max(1, c.CopyBytes/int(c.Snapshot.chunkBytes())))
 }
 
 func (d *decoder) jobOf(ctx context.Context, t *tableCopy) (*job, error) {

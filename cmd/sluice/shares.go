@@ -6,6 +6,7 @@ import "github.com/sluicecdc/sluice/internal/config"
 type shares struct {
 	received int // log read and not yet decoded
 	produced int // records not yet acknowledged
+	copied   int // rows that were read and wait for their place in the stream
 	fetched  int // records fetched ahead, for each sink
 	batch    int // one decoded batch of a sink, of which there are two
 }
@@ -19,6 +20,7 @@ func divide(memory config.Size, sinks int) shares {
 	return shares{
 		received: of(64, 1<<20),        // 4 MiB of 256 MiB: more was not faster
 		produced: of(32, 2<<20),        // 8 MiB
+		copied:   of(16, 4<<20),        // 16 MiB
 		fetched:  of(8*each, 1<<20),    // 32 MiB
 		batch:    of(64*each, 256<<10), // 4 MiB, twice
 	}

@@ -76,12 +76,12 @@ func TestReachable(t *testing.T) {
 
 func TestShares(t *testing.T) {
 	s := divide(256<<20, 1)
-	if s.received != 4<<20 || s.produced != 8<<20 || s.fetched != 32<<20 || s.batch != 4<<20 {
+	if s.received != 4<<20 || s.produced != 8<<20 || s.copied != 16<<20 || s.fetched != 32<<20 || s.batch != 4<<20 {
 		t.Errorf("256 MiB are divided as %+v", s)
 	}
 	for _, sinks := range []int{0, 1, 7} {
 		s := divide(256<<20, sinks)
-		if sum := s.received + s.produced + sinks*(s.fetched+2*s.batch); sum > 256<<20/3 {
+		if sum := s.received + s.produced + s.copied + sinks*(s.fetched+2*s.batch); sum > 256<<20/3 {
 			t.Errorf("%d sinks: %+v adds up to %d", sinks, s, sum)
 		}
 	}

@@ -19,7 +19,7 @@ import (
 func (p *process) startCapture(life context.Context, client *kafka.Client, schemas *registry.Client) stage {
 	cfg := p.cfg.Source
 	share := divide(p.cfg.Memory, len(p.what.sinks))
-	cfg.BufferBytes = share.received
+	cfg.BufferBytes, cfg.CopyBytes = share.received, share.copied
 	cfg.DrainTimeout = p.cfg.DrainTimeout / 2 // the sinks get the rest
 	options := publish.Options{
 		Source: cfg.Name, Database: databaseOf(cfg.DSN), Version: buildOf().Version, Partitions: p.cfg.Kafka.Partitions,
