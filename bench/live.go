@@ -47,7 +47,7 @@ func (b *bench) live(ctx context.Context, w io.Writer) error {
 	if err := (load.Orders{Seed: seed, First: 1, Rows: b.rows, Commit: 100_000}).Insert(ctx, conn); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, "vacuum analyze orders; checkpoint"); err != nil {
+	if _, err := conn.Exec(ctx, "vacuum analyze orders"); err != nil {
 		return err
 	}
 	r := live{Rows: b.rows}
@@ -121,6 +121,12 @@ func (r *live) probe(ctx context.Context, dsn string, console int) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	for ctx.Err() == nil { // the start of the process is not the stream
+		if durable, err := durableLSN(ctx, console); err == nil && durable > 0 {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 	for ctx.Err() == nil {
 		var text string
 		if _, err := conn.Exec(ctx, "update orders set active = not active where id = 1"); err != nil {

@@ -232,6 +232,7 @@ func (k *copies) settle(ctx context.Context, t *tableCopy, state, reason string)
 	}
 	t.ranges = nil
 	k.forget(t)
+	k.keys.forget()
 	k.update()
 	k.signal()
 	log := k.capture.log.With("copy", t.ID, "table", t.Table)

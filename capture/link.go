@@ -148,15 +148,6 @@ func slotError(err error, name, where string) error {
 	return fmt.Errorf("cannot create slot %s on %s: %w", name, where, err)
 }
 
-// dropSlot drops the slot once nobody uses it; a slot that is not there is dropped already.
-func (l *link) dropSlot(ctx context.Context, name string) error {
-	_, err := l.pg.Exec(ctx, "DROP_REPLICATION_SLOT "+quote(name)+" WAIT").ReadAll()
-	if err != nil && sqlState(err) != stateUndefinedObject {
-		return fmt.Errorf("cannot drop slot %s on %s: %w", name, l.where, err)
-	}
-	return nil
-}
-
 // startTimeout bounds the answer to START_REPLICATION.
 const startTimeout = 30 * time.Second
 

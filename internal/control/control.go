@@ -39,7 +39,7 @@ func Write(ctx context.Context, client *kafka.Client, source string, wishes Wish
 	if err != nil {
 		return fmt.Errorf("cannot write to topic %s: %w", topic, err)
 	}
-	defer producer.Close()
+	defer func() { _ = producer.Close() }() // what counts is acknowledged by then
 	handles, err := producer.Fence(ctx, []string{topic})
 	if err != nil {
 		return fmt.Errorf("cannot write to topic %s: %w", topic, err)
