@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/sluicecdc/sluice/integration/check"
 	"github.com/sluicecdc/sluice/integration/harness"
 	"github.com/sluicecdc/sluice/internal/localpg"
 )
@@ -63,4 +64,37 @@ func asBefore(t *testing.T, dsn, slot string) {
 	if _, err := conn.Exec(t.Context(), "ALTER_REPLICATION_SLOT "+slot+" (FAILOVER false)").ReadAll(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Capture reads a standby: rows from before, changes, and nothing of it is held up by the primary.
+func TestCaptureFromStandby(t *testing.T) {
+	primary := harness.Postgres(t, harness.Options{Version: 18})
+	primary.CreateDatabase("app")
+	standby := primary.Standby()
+	d := newDeployment(t, 18, []string{oneTable}, nil)
+	at := primary.DSN("app")
+	d.source = standby.DSN("app")
+	execAt(t, at, "create table t (id int primary key, v text)", "insert into t select i, repeat('x', 1000) from generate_series(1, 10000) i")
+	eventually(t, 30*time.Second, "the table on the standby", func() bool { return scan[bool](t, d.source, "select to_regclass('t') is not null") })
+	if out := d.fails(1, "capture"); !strings.Contains(out, "CREATE PUBLICATION") {
+		t.Errorf("without a publication: %s", out)
+	}
+	execAt(t, at, "create publication sluice_"+d.name+" for table only t with (publish_via_partition_root = true, publish_generated_columns = stored)")
+	capture := d.start("capture")
+	sink := d.start("sink")
+	n := 0
+	eventually(t, 40*time.Second, "the rows of the primary at the destination", func() bool {
+		// A slot on a standby waits for the primary to say what runs there.
+		n++
+		execAt(t, at, "select pg_log_standby_snapshot()", fmt.Sprintf("insert into t values (%d, 'new')", 100_000+n), "update t set v = v || '.' where id % 1000 = 1",
+			fmt.Sprintf("delete from t where id = %d", n))
+		return scan[bool](t, d.destination, "select to_regclass('t') is not null") && scan[int](t, d.destination, "select count(*)::int from t") >= 10_000 && n > 20
+	})
+	eventually(t, 60*time.Second, "both to be the same", func() bool {
+		differences, err := check.Tables(t.Context(), at, d.destination, check.Same(oneTable)...)
+		return err == nil && len(differences) == 0
+	})
+	d.topicsHold()
+	d.stop(sink)
+	d.stop(capture)
 }
