@@ -19,8 +19,9 @@ type copies struct {
 	calls   chan func(context.Context) error
 	wake    chan struct{} // holds a token for each worker that may look for work
 
-	all  []*tableCopy
-	keys *keys
+	all      []*tableCopy
+	restored bool
+	keys     *keys
 
 	windows map[uint32][]*window // by table, those that are open
 	ready   []*reading           // read, and waiting for their place
@@ -101,43 +102,47 @@ func (k *copies) has(oid uint32) bool {
 	return slices.ContainsFunc(k.all, func(t *tableCopy) bool { return t.Kind == CopyFirst && t.OID == oid })
 }
 
-// add takes up a copy, as far as an earlier run came with it.
-func (k *copies) add(ctx context.Context, t *tableCopy) error {
-	fresh := t.copyRecord
-	known, err := t.load(k.capture.down)
-	if err != nil {
-		return err
+// restore takes up what earlier runs have left, once.
+func (k *copies) restore() error {
+	if k.restored {
+		return nil
 	}
-	if known && t.OID != fresh.OID && fresh.OID != 0 {
-		// The table of that name is another one by now.
-		t.copyRecord, t.ranges, t.barrier, known = fresh, nil, nil, false
-	}
-	t.busy = map[int]bool{}
-	k.all = append(k.all, t)
-	if !known {
-		if err := t.store(ctx, k.capture.down); err != nil {
+	k.restored = true
+	j := k.capture.down
+	for _, key := range j.Keys(copyKey("")) {
+		if strings.HasSuffix(key, planKey("")[len(copyKey("")):]) {
+			continue
+		}
+		t := &tableCopy{busy: map[int]bool{}}
+		t.ID = strings.TrimPrefix(key, copyKey(""))
+		if err := t.load(j); err != nil {
 			return err
 		}
+		k.all = append(k.all, t)
 	}
 	return nil
 }
 
-// first makes the first copy of a table. Without a barrier nothing can have changed its rows without a
-// record.
+// add takes up a new copy.
+func (k *copies) add(ctx context.Context, t *tableCopy) error {
+	k.all = append(k.all, t)
+	return t.store(ctx, k.capture.down)
+}
+
+// first makes the first copy of a table, unless there was one. Without a barrier nothing can have changed its
+// rows without a record.
 func (k *copies) first(ctx context.Context, t snapshot.Table, barrier *snapshot.View) error {
-	name := t.QualifiedName()
-	if old := k.find(firstID(name)); old != nil {
-		if old.OID == t.OID {
-			return nil
-		}
-		k.all = slices.DeleteFunc(k.all, func(c *tableCopy) bool { return c == old })
+	if k.has(t.OID) {
+		return nil
 	}
-	return k.add(ctx, newCopy(firstID(name), CopyFirst, t, barrier))
+	id := firstID(t.QualifiedName())
+	k.all = slices.DeleteFunc(k.all, func(c *tableCopy) bool { return c.ID == id }) // of another table that had the name
+	return k.add(ctx, newCopy(id, CopyFirst, t, barrier))
 }
 
 func newCopy(id, kind string, t snapshot.Table, barrier *snapshot.View) *tableCopy {
-	c := &tableCopy{table: t, learned: t.Table, barrier: barrier}
-	c.ID, c.Kind, c.OID, c.State = id, kind, t.OID, CopyWaiting
+	c := &tableCopy{table: t, learned: t.Table, barrier: barrier, busy: map[int]bool{}}
+	c.ID, c.Kind, c.OID, c.State, c.Whole = id, kind, t.OID, CopyWaiting, len(t.Key) == 0
 	c.Table = change.FormatName(t.Schema, t.Name)
 	if barrier != nil {
 		c.Barrier = barrier.String()
@@ -146,24 +151,14 @@ func newCopy(id, kind string, t snapshot.Table, barrier *snapshot.View) *tableCo
 }
 
 // drop ends the first copies of tables that are not captured any more.
-func (k *copies) drop(ctx context.Context) error {
-	j := k.capture.down
-	for _, key := range j.Keys(copyKey("")) {
-		if strings.HasSuffix(key, "/plan") {
+func (k *copies) drop(ctx context.Context, tables []snapshot.Table) error {
+	for _, t := range k.all {
+		captured := slices.ContainsFunc(tables, func(o snapshot.Table) bool { return o.OID == t.OID })
+		if t.Kind != CopyFirst || !t.active() || captured {
 			continue
 		}
-		t := &tableCopy{busy: map[int]bool{}}
-		t.ID = strings.TrimPrefix(key, copyKey(""))
-		if _, err := t.load(j); err != nil {
+		if err := k.settle(ctx, t, CopyCancelled, "the table is not captured any more"); err != nil {
 			return err
-		}
-		if !t.active() || k.find(t.ID) != nil {
-			continue
-		}
-		if t.Kind == CopyFirst {
-			if err := k.settle(ctx, t, CopyCancelled, "the table is not in source.tables any more"); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -173,7 +168,7 @@ func (k *copies) drop(ctx context.Context) error {
 func (k *copies) complete(ctx context.Context, t snapshot.Table) error {
 	c := newCopy(firstID(t.QualifiedName()), CopyFirst, t, nil)
 	c.State = CopyDone
-	if k.find(c.ID) != nil {
+	if k.has(t.OID) {
 		return nil
 	}
 	return k.add(ctx, c)
@@ -193,7 +188,7 @@ func (k *copies) update() {
 		if t.partial() && !slices.Contains(names, t.topicName()) {
 			names = append(names, t.topicName())
 		}
-		if t.Kind == CopyFirst && len(t.table.Key) == 0 {
+		if t.Kind == CopyFirst && t.Whole {
 			k.dropped[t.OID] = true
 		}
 	}

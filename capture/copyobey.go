@@ -90,13 +90,12 @@ func (k *copies) obeyOne(ctx context.Context, r *CopyRequest) error {
 
 // asked takes up a copy that a person asks for. One that cannot be done fails, with the reason.
 func (k *copies) asked(ctx context.Context, r *CopyRequest) (*tableCopy, error) {
-	t := &tableCopy{busy: map[int]bool{}}
-	t.ID, t.Kind, t.State, t.Table, t.Where, t.Sink = r.ID, CopyAsked, CopyWaiting, r.Table, r.Where, r.Sink
 	table, reason := k.meant(ctx, r)
 	if ctx.Err() != nil {
 		return nil, nil
 	}
-	t.table, t.learned = table, table.Table
+	t := &tableCopy{table: table, learned: table.Table, busy: map[int]bool{}}
+	t.ID, t.Kind, t.State, t.Table, t.Where, t.Sink = r.ID, CopyAsked, CopyWaiting, r.Table, r.Where, r.Sink
 	if table.Table != nil {
 		t.OID = table.OID
 	}

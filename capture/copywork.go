@@ -108,8 +108,11 @@ func (d *decoder) jobOf(ctx context.Context, t *tableCopy) (*job, error) {
 		return nil, err
 	}
 	switch {
-	case t.whole || len(table.Key) == 0:
-		t.planning, t.whole = true, true
+	case len(table.Key) == 0 && !t.Whole:
+		return nil, d.copies.settle(ctx, t, CopyFailed, "the table has lost its key while it was copied: what came meanwhile could not be told from what is copied; "+
+			"give it a key and let it be copied again (sluice snapshot)")
+	case t.Whole:
+		t.planning = true
 		return &job{whole: t, table: table}, nil
 	case t.ranges == nil:
 		t.planning = true
@@ -136,14 +139,12 @@ func (d *decoder) learned(oid uint32) *change.Table {
 // tableNow gives a table as it is to be read: as the stream has it, or as the catalogue had it when that
 // was found to be another. Without a table in it, the copy cannot go on for now.
 func (d *decoder) tableNow(ctx context.Context, t *tableCopy) (snapshot.Table, error) {
-	if now := d.learned(t.OID); t.table.Table == nil || now != t.learned {
-		if now == nil {
-			if err := d.describeCopy(ctx, t); err != nil || !t.active() || t.table.Table == nil {
-				return snapshot.Table{}, err
-			}
-		} else {
-			t.learned, t.table.Table = now, now
+	if now := d.learned(t.OID); t.table.Table == nil || now == nil && t.learned != nil {
+		if err := d.describeCopy(ctx, t); err != nil || !t.active() || t.table.Table == nil {
+			return snapshot.Table{}, err
 		}
+	} else if now != t.learned {
+		t.learned, t.table.Table = now, now
 	}
 	if names := keyNames(t.table.Table); !slices.Equal(t.Key, names) {
 		t.Key, t.ranges, t.Prefix, t.Ahead = names, nil, 0, nil
@@ -174,6 +175,10 @@ func (d *decoder) describeCopy(ctx context.Context, t *tableCopy) error {
 	}
 	now.Where = t.Where
 	t.table, t.learned = now, d.learned(t.OID)
+	if name := change.FormatName(r.Schema, r.Name); name != t.Table {
+		t.Table = name
+		d.copies.update()
+	}
 	return nil
 }
 

@@ -126,6 +126,9 @@ func (c *Capture) enter(ctx context.Context, le *lease) error {
 // firstCopies has the tables copied that were not yet. Where the slot is older than a table's publication,
 // transactions of that time must end first.
 func (c *Capture) firstCopies(ctx context.Context, fresh bool) error {
+	if err := c.decoder.copies.restore(); err != nil {
+		return err
+	}
 	if c.cfg.Snapshot.Mode == SnapshotNever {
 		return nil
 	}
@@ -141,7 +144,7 @@ func (c *Capture) firstCopies(ctx context.Context, fresh bool) error {
 			return err
 		}
 	}
-	return c.decoder.copies.drop(ctx)
+	return c.decoder.copies.drop(ctx, c.tables)
 }
 
 // drain waits for what was handed over to become durable, and tells PostgreSQL. Nothing comes after

@@ -32,6 +32,8 @@ type copyRecord struct {
 	CopyStatus
 	OID uint32   `json:"oid"`
 	Key []string `json:"key"` // columns that the chunks are ranges of
+	// Whole says that the table is copied in one transaction: it had no key to cut it by.
+	Whole bool `json:"whole,omitempty"`
 	// Done are the chunks that are published whole: all before Prefix, and those of Ahead.
 	Prefix int   `json:"prefix"`
 	Ahead  []int `json:"ahead,omitempty"`
@@ -56,8 +58,7 @@ type tableCopy struct {
 
 	ranges   []snapshot.Range // nil until they are planned
 	planning bool
-	whole    bool // in one transaction: it cannot be cut
-	missed   int  // times that the stream was faster than the snapshot of the whole table
+	missed   int // times that the stream was faster than the snapshot of the whole table
 	busy     map[int]bool
 	retryAt  time.Time // not before; after a fault
 
@@ -117,30 +118,27 @@ func (t *tableCopy) split(chunk int, parts []snapshot.Range) {
 // fits tells whether a snapshot may be read from.
 func (t *tableCopy) fits(v *snapshot.View) bool { return t.barrier == nil || v.Outlives(t.barrier) }
 
-// load takes what the journal holds of the copy; false when there is nothing.
-func (t *tableCopy) load(j Journal) (bool, error) {
-	b, ok := j.Get(copyKey(t.ID))
-	if !ok {
-		return false, nil
-	}
+// load takes what the journal holds of the copy.
+func (t *tableCopy) load(j Journal) error {
+	b, _ := j.Get(copyKey(t.ID))
 	if err := json.Unmarshal(b, &t.copyRecord); err != nil {
-		return false, t.unreadable(err)
+		return t.unreadable(err)
 	}
 	if t.At != 0 && j.Ended() >= t.At && t.active() {
 		t.State = CopyDone
 	}
-	if b, ok = j.Get(planKey(t.ID)); ok {
+	if b, ok := j.Get(planKey(t.ID)); ok {
 		if err := json.Unmarshal(b, &t.ranges); err != nil {
-			return false, t.unreadable(err)
+			return t.unreadable(err)
 		}
 	}
 	if t.Barrier != "" {
 		var err error
 		if t.barrier, err = snapshot.ParseView(t.Barrier); err != nil {
-			return false, t.unreadable(err)
+			return t.unreadable(err)
 		}
 	}
-	return true, nil
+	return nil
 }
 
 func (t *tableCopy) unreadable(err error) error {
