@@ -112,9 +112,12 @@ func (d *deployment) read(t *testing.T, reader string) []printed {
 	return lines
 }
 
+// streams waits until capture has copied everything, and its stream keeps up.
 func (d *deployment) streams() {
 	d.t.Helper()
-	eventually(d.t, 60*time.Second, "capture to stream", func() bool { return get(d.t, d.console, "/readyz", nil) == http.StatusOK })
+	eventually(d.t, 60*time.Second, "capture to stream", func() bool {
+		return get(d.t, d.console, "/readyz", nil) == http.StatusOK && d.captureStatus().State == "streaming"
+	})
 }
 
 // Each kind of change, in transactions that were committed one after the other, and what a reader must

@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/sluicecdc/sluice/internal/change"
@@ -51,25 +52,38 @@ func (p *Publisher) readEndTail(ctx context.Context, topic string) error {
 		return fmt.Errorf("cannot read the end of topic %s: %w", topic, err)
 	}
 	for _, records := range tails {
-		for _, r := range records {
-			id, body, err := avro.SplitFrame(r.Value)
-			if err == nil {
-				_, err = p.registry.Schema(ctx, id)
+		for i := range records {
+			end, err := decodeEnd(&records[i])
+			if last := i == len(records)-1; last {
+				err = errors.Join(err, p.knowsSchema(ctx, &records[i]))
+				if err != nil {
+					return fmt.Errorf("cannot read offset %d of topic %s: %w", records[i].Offset, topic, err)
+				}
+				p.ends.tail = end.Commit
 			}
-			var end avro.End
-			if err == nil {
-				err = avro.DecodeEnd(body, &end)
-			}
-			if err != nil {
-				return fmt.Errorf("cannot read offset %d of topic %s: %w", r.Offset, topic, err)
-			}
-			p.ends.tail = end.Commit
-			if g, ok := avro.ParseGroupID(end.ID); ok {
+			if g, ok := avro.ParseGroupID(end.ID); ok && err == nil {
 				p.ends.recent = append(p.ends.recent, g)
 			}
 		}
 	}
 	return nil
+}
+
+func decodeEnd(r *kafka.Record) (end avro.End, err error) {
+	_, body, err := avro.SplitFrame(r.Value)
+	if err == nil {
+		err = avro.DecodeEnd(body, &end)
+	}
+	return end, err
+}
+
+// knowsSchema asks whether the registry still has the schema of a record.
+func (p *Publisher) knowsSchema(ctx context.Context, r *kafka.Record) error {
+	id, _, err := avro.SplitFrame(r.Value)
+	if err == nil {
+		_, err = p.registry.Schema(ctx, id)
+	}
+	return err
 }
 
 // end closes the open group. A transaction's END may travel beside its records, since the slot sends again

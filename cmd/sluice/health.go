@@ -58,7 +58,7 @@ func (p *process) ready() error {
 	var faults []error
 	if c := r.Capture; c != nil {
 		switch {
-		case c.State != capture.StateStreaming:
+		case c.State != capture.StateStreaming && c.State != capture.StateSnapshot:
 			faults = append(faults, fmt.Errorf("capture is in state %s", c.State))
 		case c.LagSeconds == nil:
 			faults = append(faults, errors.New("capture has not published a commit yet"))
