@@ -32,6 +32,7 @@ type folder struct {
 	failure  error
 	tables   map[string]map[string]map[string]string // by table, key: the row
 	newest   map[string]int64                        // v, by table and key
+	gone     map[string]bool                         // deleted since
 	bags     map[string]map[string]int               // rows of tables without a key
 	copying  []string
 	reads    int
@@ -41,7 +42,7 @@ type folder struct {
 func newFolder(t testing.TB) *folder {
 	return &folder{
 		t: t, types: pgtype.NewMap(), journal: map[string][]byte{}, soon: map[string][]byte{},
-		tables: map[string]map[string]map[string]string{}, newest: map[string]int64{}, bags: map[string]map[string]int{},
+		tables: map[string]map[string]map[string]string{}, newest: map[string]int64{}, gone: map[string]bool{}, bags: map[string]map[string]int{},
 	}
 }
 
@@ -110,12 +111,12 @@ func clone(c *change.Change) change.Change {
 func (f *folder) apply(g *change.Group) {
 	f.copying = g.Copying
 	for i := range f.open {
-		f.change(&f.open[i], f.open[max(0, i-1)])
+		f.change(&f.open[i])
 	}
 	f.durable, f.ended = g.End, g.Commit
 }
 
-func (f *folder) change(c *change.Change, before change.Change) {
+func (f *folder) change(c *change.Change) {
 	if c.Op == change.Message {
 		return
 	}
@@ -132,6 +133,7 @@ func (f *folder) change(c *change.Change, before change.Change) {
 	case change.Truncate:
 		clear(rows)
 	case change.Delete:
+		f.gone[name+"/"+f.key(c.Table, c.Before)] = true
 		if c.OtherKey == nil {
 			delete(rows, f.key(c.Table, c.Before))
 		}
@@ -153,7 +155,6 @@ func (f *folder) change(c *change.Change, before change.Change) {
 		}
 		rows[key] = row
 	}
-	_ = before
 }
 
 // check wants the versions of a key to rise. A row that is read may be the one that is there.
@@ -163,10 +164,11 @@ func (f *folder) check(c *change.Change, key string, row map[string]string) {
 		f.problem("%s of %s has v %q", c.Op, key, row["v"])
 		return
 	}
-	if last := f.newest[key]; v < last || c.Op != change.Read && v == last {
+	if last := f.newest[key]; v < last || v == last && (c.Op != change.Read || f.gone[key]) {
 		f.problem("%s of %s at %s goes back from version %d to %d", c.Op, key, f.group.Commit, last, v)
 	}
 	f.newest[key] = v
+	delete(f.gone, key)
 	if c.Op == change.Read {
 		f.reads++
 	}
