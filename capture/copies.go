@@ -30,6 +30,8 @@ type copies struct {
 	out     int                  // chunks that workers have, or that are ready
 	dropped map[uint32]bool      // tables whose changes will be in their first copy
 
+	noticed map[uint32]change.LSN // tables that were found published, and where the log was then
+
 	recent []passed // published, and perhaps not visible yet
 
 	// copying are the tables of which rows are still to come, for END records. It is replaced, not changed.
@@ -44,7 +46,7 @@ type copies struct {
 func newCopies(c *Capture) *copies {
 	return &copies{
 		capture: c, calls: make(chan func(context.Context) error), wake: make(chan struct{}, c.cfg.Snapshot.Workers),
-		keys: newKeys(), windows: map[uint32][]*window{}, dropped: map[uint32]bool{},
+		keys: newKeys(), windows: map[uint32][]*window{}, dropped: map[uint32]bool{}, noticed: map[uint32]change.LSN{},
 	}
 }
 
@@ -162,6 +164,25 @@ func (k *copies) drop(ctx context.Context, tables []snapshot.Table) error {
 		}
 	}
 	return nil
+}
+
+// toldOf tells whether the stream has come to where a table was first found published, now or earlier. If not,
+// it is asked again soon.
+func (k *copies) toldOf(oid uint32, now change.LSN) bool {
+	at, is := k.noticed[oid]
+	if !is {
+		at, k.noticed[oid] = now, now
+	}
+	if k.capture.decoder.place.at >= at {
+		return true
+	}
+	time.AfterFunc(time.Second, k.capture.surveySoon)
+	return false
+}
+
+// again forgets that a table was copied: it was not published all the time since.
+func (k *copies) again(oid uint32) {
+	k.all = slices.DeleteFunc(k.all, func(c *tableCopy) bool { return c.Kind == CopyFirst && c.OID == oid })
 }
 
 // complete notes that all rows of a table are in the stream anyway.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/sluicecdc/sluice/capture/pgoutput"
+	"github.com/sluicecdc/sluice/capture/snapshot"
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
@@ -20,6 +21,7 @@ type statement struct {
 	Schema   string      `json:"schema"`
 	Name     string      `json:"name"`
 	Identity string      `json:"identity"`
+	Born     bool        `json:"born"`  // it is new, without rows, and published from here on
 	Using    bool        `json:"using"` // it may compute values by an expression of its own
 	Storage  string      `json:"storage"`
 	Columns  []attribute `json:"columns"`
@@ -51,6 +53,11 @@ func (d *decoder) onStatement(ctx context.Context, lsn change.LSN, content []byt
 	if st.Rewritten != 0 {
 		d.rewrites[st.Rewritten] |= st.Reason
 		return nil
+	}
+	if st.Born {
+		if err := d.copies.complete(ctx, snapshot.Table{Table: &change.Table{OID: st.OID, Schema: st.Schema, Name: st.Name}}); err != nil {
+			return err
+		}
 	}
 	reason := d.rewrites[st.OID]
 	delete(d.rewrites, st.OID)

@@ -107,20 +107,30 @@ func (c *Capture) surveyOne(ctx context.Context, r *relation, p *publication) Ta
 	return t
 }
 
-// copyUnknown has the rows of tables copied that others have published: the event trigger, or a person.
+// copyUnknown has the rows of tables copied that others have published: a person, or the event trigger. Of a
+// table that the trigger has made public the stream tells, when it comes to it.
 func (c *Capture) copyUnknown(ctx context.Context, chosen []relation, found []TableStatus) error {
+	v, err := c.lookView(ctx)
+	if err != nil {
+		return err
+	}
 	k := c.decoder.copies
-	var names []string
-	err := k.call(ctx, func(context.Context) error {
+	var unknown []*relation
+	err = k.call(ctx, func(context.Context) error {
 		for i := range chosen {
-			if r := &chosen[i]; found[i].Captured && !k.has(r.OID) {
-				names = append(names, r.sql())
+			r := &chosen[i]
+			if !found[i].Captured || k.has(r.OID) {
+				delete(k.noticed, r.OID)
+				continue
+			}
+			if c.cfg.DDL != DDLTrigger || k.toldOf(r.OID, v.At()) {
+				unknown = append(unknown, r)
 			}
 		}
 		return nil
 	})
-	for i := range chosen {
-		if r := &chosen[i]; err == nil && slices.Contains(names, r.sql()) {
+	for _, r := range unknown {
+		if err == nil {
 			err = c.copyAdded(ctx, r, false, true)
 		}
 	}
@@ -166,6 +176,7 @@ func (c *Capture) copyAdded(ctx context.Context, r *relation, known, rows bool) 
 		defer k.signal()
 		defer k.update()
 		if rows {
+			k.again(t.OID)
 			return k.first(ctx, t, barrier)
 		}
 		return k.complete(ctx, t)

@@ -41,6 +41,7 @@ BEGIN
 	LOOP
 		PERFORM pg_logical_emit_message(true, %[2]s, json_build_object(
 			'oid', changed.oid::bigint, 'schema', changed.nspname, 'name', changed.relname, 'identity', changed.relreplident,
+			'born', changed.tag = 'CREATE TABLE' AND changed.fit AND (%[3]s),
 			'using', current_query() !~* '\malter\M' OR current_query() ~* '\musing\M',
 			'storage', (SELECT files FROM (` + storageQuery + `changed.oid) AS s(files)),
 			'columns', (SELECT coalesce(json_agg(json_build_object('number', q.number, 'name', q.name, 'type', q.type::bigint, 'mod', q.mod, 'dropped', q.dropped,
