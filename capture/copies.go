@@ -105,7 +105,7 @@ func (k *copies) has(oid uint32) bool {
 }
 
 // restore takes up what earlier runs have left, once.
-func (k *copies) restore() error {
+func (k *copies) restore(ctx context.Context) error {
 	if k.restored {
 		return nil
 	}
@@ -121,6 +121,9 @@ func (k *copies) restore() error {
 			return err
 		}
 		k.all = append(k.all, t)
+		if err := t.takeBack(ctx, j); err != nil {
+			return err
+		}
 	}
 	return nil
 }

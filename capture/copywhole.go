@@ -237,7 +237,7 @@ func (d *decoder) publishWhole(ctx context.Context, o *wholeCopy) error {
 		return err
 	case err != nil:
 		d.to.Abandon()
-		return nil
+		return o.copy.takeBack(ctx, k.capture.down)
 	}
 	o.copy.State = CopyDone
 	k.update()

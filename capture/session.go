@@ -126,7 +126,7 @@ func (c *Capture) enter(ctx context.Context, le *lease) error {
 // firstCopies has the tables copied that were not yet. Where the slot is older than a table's publication,
 // transactions of that time must end first.
 func (c *Capture) firstCopies(ctx context.Context, fresh bool) error {
-	if err := c.decoder.copies.restore(); err != nil {
+	if err := c.decoder.copies.restore(ctx); err != nil {
 		return err
 	}
 	if c.cfg.Snapshot.Mode == SnapshotNever {

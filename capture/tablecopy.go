@@ -40,8 +40,9 @@ type copyRecord struct {
 	// Barrier is the view from when the table was published: what ran then may have changed rows without a
 	// record, and must have ended before rows are read. Empty when nothing could.
 	Barrier string `json:"barrier,omitempty"`
-	// At is the position that a table which is copied as a whole was given last: where its group has ended,
-	// the copy is done, whatever a crash kept from being written. Its rows would be doubled otherwise.
+	// At is the position of a table that is being published as a whole; 0 while it is not. Where its group has
+	// ended, the copy is done, whatever a crash kept from being written: its rows would be doubled otherwise.
+	// It is taken back before anything later ends.
 	At change.LSN `json:"at,omitempty"`
 }
 
@@ -125,7 +126,7 @@ func (t *tableCopy) load(j Journal) error {
 		return t.unreadable(err)
 	}
 	if t.At != 0 && j.Ended() >= t.At && t.active() {
-		t.State = CopyDone
+		t.State, t.At = CopyDone, 0
 	}
 	if b, ok := j.Get(planKey(t.ID)); ok {
 		if err := json.Unmarshal(b, &t.ranges); err != nil {
@@ -160,6 +161,15 @@ func (t *tableCopy) put(ctx context.Context, put func(ctx context.Context, key s
 		return t.unwritable(err)
 	}
 	return nil
+}
+
+// takeBack notes durably that the table is not being published as a whole any more.
+func (t *tableCopy) takeBack(ctx context.Context, j Journal) error {
+	if t.At == 0 {
+		return nil
+	}
+	t.At = 0
+	return t.storeNow(ctx, j)
 }
 
 // storePlan writes the ranges, or removes them when there are none to come.
