@@ -145,7 +145,7 @@ func (w *copyWorker) ended(err error) error {
 // awaitTurn has the place of the snapshot looked out for, and waits for it.
 func (w *copyWorker) awaitTurn(ctx context.Context, o *wholeCopy) (*change.Group, error) {
 	err := w.copies.call(ctx, func(context.Context) error {
-		if o.window.since(o.at) || !o.copy.active() {
+		if o.window.since(o.at) || w.capture.decoder.within(o.at) || !o.copy.active() {
 			o.turn <- nil
 			return nil
 		}
@@ -168,6 +168,9 @@ func (w *copyWorker) awaitTurn(ctx context.Context, o *wholeCopy) (*change.Group
 		return nil, ctx.Err()
 	}
 }
+
+// within tells whether we are in the middle of a transaction that commits at lsn or later.
+func (d *decoder) within(lsn change.LSN) bool { return d.open && d.group.Commit >= lsn }
 
 // mayBegin comes before a transaction that commits at next: tables whose place is before it are published,
 // and no transaction begins while a snapshot is taken whose place is not known yet.
