@@ -170,7 +170,7 @@ func (d *decoder) endCopyGroup(ctx context.Context, g *change.Group) error {
 		return fatal(fmt.Errorf("cannot publish the end of a chunk: %w", err))
 	}
 	d.whole = max(d.whole, g.Commit)
-	d.progress.publish(g.End, g.Time)
+	d.progress.publishCopy(g.End)
 	d.metrics.groups.Inc()
 	return nil
 }

@@ -62,6 +62,14 @@ func (p *progress) publish(end change.LSN, at change.Micros) {
 	p.commits[n-1].end = max(p.commits[n-1].end, end)
 }
 
+// publishCopy notes a group of copied rows. It says nothing of how late the stream is.
+func (p *progress) publishCopy(end change.LSN) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.published = max(p.published, end)
+	p.passed = max(p.passed, end)
+}
+
 // pass notes that the stream was read up to lsn, outside any transaction.
 func (p *progress) pass(lsn change.LSN) {
 	p.mu.Lock()
