@@ -206,7 +206,7 @@ func (d *decoder) end(ctx context.Context, end change.LSN) error {
 		return fatal(fmt.Errorf("cannot publish the end of transaction %d at %s: %w", d.group.XID, d.group.Commit, err))
 	}
 	d.whole, d.partial = d.group.Commit, change.Position{}
-	d.place.last = max(d.place.last, d.group.Commit)
+	d.place.last, d.place.time = max(d.place.last, d.group.Commit), d.group.Time
 	d.copies.publishedNow(d.current())
 	d.progress.publish(end, d.group.Time)
 	d.metrics.groups.Inc()

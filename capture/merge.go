@@ -23,8 +23,9 @@ type reading struct {
 
 // boundary is a place between two transactions where a chunk may be published.
 type boundary struct {
-	at   change.LSN // all that committed before is published, and no later transaction commits before
-	last change.LSN // the highest position that was given
+	at   change.LSN    // all that committed before is published, and no later transaction commits before
+	last change.LSN    // the highest position that was given
+	time change.Micros // of the last transaction that was published; 0 before the first
 }
 
 // pass moves to a place that lies beyond.
@@ -137,8 +138,13 @@ func (d *decoder) tableOf(r *reading) (t *change.Table, current bool) {
 	return r.table.Table, now == r.learned
 }
 
+// copyGroup begins a group of copied rows. Its time is that of the transaction before, so that nobody takes
+// the stream for less late than it is.
 func (d *decoder) copyGroup(t *tableCopy, commit change.LSN) *change.Group {
-	g := &change.Group{Kind: change.Snapshot, Commit: commit, Time: change.Micros(time.Now().UnixMicro())}
+	g := &change.Group{Kind: change.Snapshot, Commit: commit, Time: d.place.time}
+	if g.Time == 0 {
+		g.Time = change.Micros(time.Now().UnixMicro())
+	}
 	if t.Sink != "" {
 		g.Sinks = []string{t.Sink}
 	}
