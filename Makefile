@@ -1,7 +1,7 @@
 # Everything a developer runs. Versions of tools are in .ci/versions, of servers in
 # integration/harness (kafka.jars, apicurio.go) and internal/localpg/install.go.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz integration servers bench demo
+.PHONY: help build test race lint fuzz integration copies servers bench demo
 
 UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
 REAL = SLUICE_REQUIRE_SERVERS=1
@@ -32,6 +32,10 @@ lint: ## gofmt, go vet, golangci-lint
 
 fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	@.ci/fuzz
+
+copies: servers ## many seeds of the random tests of copies, some ten minutes
+	$(REAL) go test -race ./capture -run TestCopiesAmongWrites -count=20 -timeout 20m
+	$(REAL) go test ./integration -run TestCopiesUnderKills -count=10 -timeout 20m
 
 bench: servers ## measure beside the limit and print the figures; ARGS go to the program
 	@go run ./bench $(ARGS)
