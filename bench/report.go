@@ -107,12 +107,12 @@ func (r *report) save() error {
 	if err := os.MkdirAll(r.plan.out, 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(r.plan.out, "drain.txt"), []byte(r.text.String()), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(r.plan.out, "bench.txt"), []byte(r.text.String()), 0o644); err != nil {
 		return err
 	}
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(r.plan.out, "drain.json"), append(b, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(r.plan.out, "bench.json"), append(b, '\n'), 0o644)
 }
