@@ -1,11 +1,11 @@
 // Package capture reads one PostgreSQL source: its slot, its publication, the stream of changes and
-// the snapshot before it. What enters is a replication connection; what leaves are groups of changes
+// the rows from before it. What enters is a replication connection; what leaves are groups of changes
 // handed to a Publisher, in commit order, and confirmations to PostgreSQL of what the Publisher has
 // made durable. Nothing is confirmed that is not (progress.confirmable decides, and nothing else).
 //
 // Goroutines of a session: receive owns the replication connection (stream.go), work decodes and
-// publishes (decode.go), beat writes the heartbeat and looks at the slot (heartbeat.go). They end
-// together; Run starts the next session.
+// publishes (decode.go), beat writes the heartbeat and looks at the slot (heartbeat.go), copyWork, one for
+// each worker, reads rows from before (copywork.go). They end together; Run starts the next session.
 package capture
 
 import (

@@ -50,7 +50,7 @@ type Config struct {
 	DrainTimeout time.Duration `yaml:"-"`
 }
 
-// SnapshotConfig says whether the rows that are there at first are copied.
+// SnapshotConfig says whether and how the rows that are there at first are copied.
 type SnapshotConfig struct {
 	Mode    string `yaml:"mode"`
 	Workers int    `yaml:"workers"`

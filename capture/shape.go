@@ -60,7 +60,7 @@ func newShapes(c *catalogue, m *Metrics) *shapes {
 // begin says that a connection begins, and whether in binary.
 func (s *shapes) begin(binary bool) { s.binary, s.fresh = binary, map[uint32]bool{} }
 
-// keep records the tables of a snapshot as they were at lsn.
+// keep records the tables as they were at lsn, where the stream begins.
 func (s *shapes) keep(ctx context.Context, lsn change.LSN) error {
 	for oid, known := range s.byOID {
 		before, passed, err := s.history.at(oid, lsn)

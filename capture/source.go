@@ -19,7 +19,7 @@ import (
 // dialTimeout leaves room for a log line about an unreachable server within 5 s of the start.
 const dialTimeout = 4 * time.Second
 
-// poolSize is for the catalogue, the heartbeat, the snapshot and the lock of a slot's creation.
+// poolSize is for the catalogue, the heartbeat, the visibility of transactions and the lock of a slot's creation.
 const poolSize = 4
 
 // source is the server on its ordinary connections.
@@ -94,7 +94,7 @@ func prepare(c *pgconn.Config) {
 	c.RuntimeParams["client_encoding"] = "UTF8"
 	c.AfterConnect = readRaw
 	c.RuntimeParams["application_name"] = "sluice"
-	// Limits that are meant for people and applications would cut a snapshot short.
+	// Limits that are meant for people and applications would cut a copy short.
 	c.RuntimeParams["statement_timeout"] = "0"
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
 }

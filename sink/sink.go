@@ -18,7 +18,7 @@ type Checkpoint struct {
 	Commit change.LSN
 	// Time is that group's commit time at the source.
 	Time change.Micros
-	// Complete is false until the initial snapshot is in.
+	// Complete is false while rows of its tables from before are still to come.
 	Complete bool
 	// Offsets holds, for each topic and partition, the offset of the next record to read.
 	Offsets map[string]map[int32]int64

@@ -28,7 +28,7 @@ type Status struct {
 	// LagSeconds is the age of AppliedTime. It stays true when the source is idle, since heartbeats
 	// travel the whole path. While nothing was ever applied it counts from the runner's start.
 	LagSeconds float64 `json:"lag_seconds"`
-	// Complete is false until the initial snapshot is in.
+	// Complete is false while rows of its tables from before are still to come.
 	Complete bool `json:"complete"`
 	// Parked counts the records that were set aside.
 	Parked int64 `json:"parked"`

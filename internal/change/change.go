@@ -10,7 +10,7 @@ const (
 	Create   Op = 'c'
 	Update   Op = 'u'
 	Delete   Op = 'd'
-	Read     Op = 'r' // a row of a snapshot
+	Read     Op = 'r' // a row that was there before, copied
 	Truncate Op = 't'
 	Message  Op = 'm' // pg_logical_emit_message
 )
@@ -67,8 +67,8 @@ type Group struct {
 	Kind GroupKind
 	// XID is the source's transaction id (32 bit, as in the log); 0 for a snapshot.
 	XID uint32
-	// Commit is the position's LSN: where the commit record starts. A snapshot's is the last byte
-	// before the log position that the snapshot was taken at, which no commit record can start at.
+	// Commit is the position's LSN: where the commit record starts. That of copied rows lies between two
+	// commit records, where none can start.
 	Commit LSN
 	// End is where the commit record ends and the next one may start: the only LSN to confirm or to
 	// resume from. It is known when the group ends, 0 before.
