@@ -55,7 +55,6 @@ func (f *folder) Open(context.Context, []*change.Table) (Downstream, error) {
 	}
 	f.open = nil
 	clear(f.soon)
-	f.reached, f.ended = max(f.reached, f.durable), f.durable
 	return f, nil
 }
 
