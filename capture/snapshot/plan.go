@@ -46,7 +46,7 @@ func Plan(ctx context.Context, conn *pgconn.PgConn, t Table, chunkBytes int64) (
 // cut makes up to n ranges whose ends are spread evenly over sorted keys.
 func cut(keys []Bound, n int) []Range {
 	out := []Range{{}}
-	for i := 1; i < n; i++ {
+	for i := 1; i < n && len(keys) > 0; i++ { // a table of pages without rows gives no keys
 		at := keys[min(len(keys)-1, i*len(keys)/n):]
 		if len(at) == 0 || at[0].equal(out[len(out)-1].After) {
 			continue

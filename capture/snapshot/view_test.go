@@ -66,3 +66,10 @@ func TestParseViewRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A table whose rows were deleted has pages, and no keys to cut it by.
+func TestCutWithoutKeys(t *testing.T) {
+	if got := cut(nil, 5); len(got) != 1 || got[0].After != nil || got[0].UpTo != nil {
+		t.Errorf("got %v, want one range without ends", got)
+	}
+}
