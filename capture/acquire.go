@@ -145,7 +145,7 @@ func (c *Capture) createSlot(ctx context.Context, l *link) (*lease, error) {
 		return nil, err
 	}
 	c.log.Info("creating the slot; PostgreSQL waits for transactions that are open now", "server", c.source.where)
-	slot, err := l.createSlot(ctx, c.cfg.Slot, c.source.syncsSlots())
+	slot, err := c.makeSlot(ctx, l)
 	if sqlState(err) == stateDuplicate {
 		return nil, errTaken
 	}
