@@ -18,11 +18,34 @@ func ForTransactions(source string) Pair {
 			{Name: "snapshot", Type: "boolean", Default: json.RawMessage("false")},
 			optional("copying", schema{Type: "array", Items: "string"}),
 			optional("sinks", schema{Type: "array", Items: "string"}),
+			optional("gap", gapBlock()),
+			optional("repair", repairBlock()),
 		})),
 	}
 }
 
+// gapBlock says of which interval the log is lost.
+func gapBlock() schema {
+	return schema{Type: "record", Name: "gap", Namespace: "event", Fields: []field{
+		{Name: "from_lsn", Type: "long"},
+		{Name: "to_lsn", Type: "long"},
+		{Name: "reason", Type: "string"},
+	}}
+}
+
+// repairBlock says which tables come again as a whole, since which gap.
+func repairBlock() schema {
+	return schema{Type: "record", Name: "repair", Namespace: "event", Fields: []field{
+		{Name: "gap_lsn", Type: "long"},
+		{Name: "tables", Type: schema{Type: "array", Items: "string"}},
+	}}
+}
+
 func collectionBlock() schema {
+	swept := schema{Type: "record", Name: "swept", Namespace: "event", Fields: []field{
+		{Name: "key_schema", Type: "int"},
+		{Name: "value_schema", Type: "int"},
+	}}
 	partition := schema{Type: "record", Name: "partition", Namespace: "event", Fields: []field{
 		{Name: "partition", Type: "int"},
 		{Name: "event_count", Type: "long"},
@@ -32,6 +55,7 @@ func collectionBlock() schema {
 		{Name: "event_count", Type: "long"},
 		{Name: "partitions", Type: schema{Type: "array", Items: partition}, Default: json.RawMessage("[]")},
 		{Name: "held", Type: "long", Default: json.RawMessage("0")},
+		optional("swept", swept),
 	}}
 }
 

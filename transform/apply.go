@@ -9,7 +9,7 @@ import (
 // change does not hold: stored, a row of the old shape, may supply such values.
 func (m *Mapping) Apply(c *change.Change, stored change.Row) (change.Change, bool, error) {
 	switch c.Op {
-	case change.Truncate:
+	case change.Truncate, change.Sweep:
 		return m.truncate(c), true, nil
 	case change.Delete:
 		return m.remove(c)

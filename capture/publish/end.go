@@ -92,6 +92,9 @@ func (p *Publisher) end(ctx context.Context, g *change.Group) error {
 	delayed := false
 	if g.Commit > p.ends.tail {
 		var err error
+		if err = p.sweep(ctx, g); err != nil {
+			return err
+		}
 		if delayed, err = p.writeEnd(ctx, g); err != nil {
 			return fmt.Errorf("cannot write the END of the group at %s: %w", g.Commit, err)
 		}
@@ -106,6 +109,28 @@ func (p *Publisher) end(ctx context.Context, g *change.Group) error {
 		return fmt.Errorf("cannot write the ENDs before %s: %w", g.Commit, err)
 	}
 	return p.look(ctx, g.Commit)
+}
+
+// sweep notes that the group ends the repair of a table. One that is held, and whose schema nobody knows, is not
+// swept: rows that were deleted in the gap stay at destinations.
+func (p *Publisher) sweep(ctx context.Context, g *change.Group) error {
+	if g.Swept == nil {
+		return nil
+	}
+	r, err := p.route(ctx, g.Swept, change.Position{Commit: g.Commit})
+	if err != nil {
+		return err
+	}
+	if r.encoder == nil {
+		p.log.Error("a table is held while it is repaired after a gap: rows that were deleted meanwhile stay at destinations; cause another repair when it is released",
+			"table", g.Swept.QualifiedName())
+		return nil
+	}
+	if r.stream.total == 0 {
+		p.group.touched = append(p.group.touched, r.stream)
+	}
+	r.stream.swept = r.ids
+	return nil
 }
 
 // writeEnd appends the END, or has it wait.
@@ -129,7 +154,10 @@ func (e *endWriter) fill(g *change.Group, state *groupState) {
 	if g.Heartbeat && state.total == 0 {
 		r.Status = "HEARTBEAT"
 	}
-	r.Copying, r.Sinks = g.Copying, g.Sinks
+	if g.Gap != nil {
+		r.Status = "GAP"
+	}
+	r.Copying, r.Sinks, r.Gap, r.Repair = g.Copying, g.Sinks, g.Gap, g.Repair
 	r.EventCount, r.TimeMillis, r.Snapshot = state.total, int64(g.Time)/1000, g.Kind == change.Snapshot
 	collections := r.Collections[:cap(r.Collections)]
 	for len(collections) < len(state.touched) {
@@ -143,7 +171,7 @@ func (e *endWriter) fill(g *change.Group, state *groupState) {
 
 // describe counts the open group's changes of the stream.
 func (s *stream) describe(c *avro.Collection) {
-	c.Name, c.EventCount, c.Held, c.Partitions = s.collection, s.total, s.held, c.Partitions[:0]
+	c.Name, c.EventCount, c.Held, c.Swept, c.Partitions = s.collection, s.total, s.held, s.swept, c.Partitions[:0]
 	for i, n := range s.counts {
 		if n > 0 {
 			c.Partitions = append(c.Partitions, avro.PartitionCount{Partition: int32(i), EventCount: n})

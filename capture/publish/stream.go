@@ -20,10 +20,11 @@ type stream struct {
 	tails      []change.Position // the last position in each partition at our start
 	fresh      bool              // all tails are passed: nothing to compare any more
 
-	total  int64   // changes in the open group
-	counts []int64 // of them by partition
-	held   int64   // of them in the held topic
-	hold   *hold   // nil while the table is published
+	total  int64          // changes in the open group
+	counts []int64        // of them by partition
+	held   int64          // of them in the held topic
+	swept  avro.SchemaIDs // set when the open group ends the table's repair
+	hold   *hold          // nil while the table is published
 }
 
 // route is one version of a table on its way to its stream. While the table is held it has no more than
@@ -35,6 +36,7 @@ type route struct {
 	stream  *stream
 	encoder *avro.Encoder
 	pair    schemas.Pair
+	ids     avro.SchemaIDs
 	metrics tableMetrics
 }
 
@@ -151,7 +153,7 @@ func (p *Publisher) compile(ctx context.Context, t *change.Table, s *stream) (*r
 		return nil, err
 	}
 	p.forgetOlder(t)
-	return &route{table: t, shape: shape, reshape: re, stream: s, encoder: encoder, pair: l.pair, metrics: p.metrics.table(t)}, nil
+	return &route{table: t, shape: shape, reshape: re, stream: s, encoder: encoder, pair: l.pair, ids: avro.SchemaIDs{Key: int32(l.key), Value: int32(l.value)}, metrics: p.metrics.table(t)}, nil
 }
 
 // forgetOlder drops the routes of versions that t replaces, so that many schema changes do not add
@@ -221,6 +223,6 @@ func (s *stream) holds(at change.Position) bool {
 
 // reset forgets the counts of the group that ended.
 func (s *stream) reset() {
-	s.total, s.held = 0, 0
+	s.total, s.held, s.swept = 0, 0, avro.SchemaIDs{}
 	clear(s.counts)
 }

@@ -13,6 +13,9 @@ const (
 	Read     Op = 'r' // a row that was there before, copied
 	Truncate Op = 't'
 	Message  Op = 'm' // pg_logical_emit_message
+	// Sweep ends the repair of a table: rows that were not kept are deleted. It is made right of Kafka, of
+	// what an END says.
+	Sweep Op = 's'
 )
 
 // String gives the operation's letter.
@@ -57,6 +60,10 @@ type Change struct {
 	// not be there yet, and one that is not and of which the change does not hold everything is passed over.
 	Early bool
 
+	// Keep is set right of Kafka while the table is repaired after a gap: the Repair.Gap of the repair that the
+	// change belongs to. A row that it creates, updates or reads is one that the sweep leaves.
+	Keep LSN
+
 	// Prefix and Content are those of a logical message.
 	Prefix  string
 	Content []byte
@@ -83,6 +90,25 @@ type Group struct {
 	Copying []string
 	// Sinks are the only ones that the group is meant for; empty for all. It is set before the first change.
 	Sinks []string
+	// Repair is the repair under way, set like Copying and nil as a rule.
+	Repair *Repair
+	// Swept is the table of which the repair has brought every row with this group.
+	Swept *Table
+	// Gap makes the group the mark of a gap: it has no changes.
+	Gap *Gap
+}
+
+// Gap is a loss of continuity: of what was committed in between, the log is gone.
+type Gap struct {
+	From   LSN // everything committed up to here was captured
+	To     LSN // and everything from here on will be
+	Reason string
+}
+
+// Repair brings every row of tables again after a gap, so that destinations can delete what is not among them.
+type Repair struct {
+	Gap    LSN      // the commit position of the gap's mark
+	Tables []string // those that are not swept yet, as Table.QualifiedName gives them
 }
 
 // GroupKind tells transactions from snapshot chunks.

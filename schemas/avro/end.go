@@ -8,7 +8,7 @@ import (
 
 // End is a record of the transaction topic.
 type End struct {
-	Status      string // END or HEARTBEAT
+	Status      string // END, HEARTBEAT or GAP
 	ID          string // transaction.id of the group's records
 	EventCount  int64
 	Collections []Collection
@@ -19,6 +19,9 @@ type End struct {
 	// is meant for. Both are nil as a rule.
 	Copying []string
 	Sinks   []string
+	// Gap is what the record marks, and Repair what is under way; nil as a rule.
+	Gap    *change.Gap
+	Repair *change.Repair
 }
 
 // Collection counts a group's changes of one table.
@@ -28,7 +31,13 @@ type Collection struct {
 	Partitions []PartitionCount
 	// Held are those of EventCount that are in no partition yet: they wait in the held topic.
 	Held int64
+	// Swept are the registry's ids of the table's schemas when the repair has brought all its rows with this
+	// group. An id of a value is never 0.
+	Swept SchemaIDs
 }
+
+// SchemaIDs are the registry's ids of a table's schemas; Key is 0 for a table without key.
+type SchemaIDs struct{ Key, Value int32 }
 
 // PartitionCount counts a group's records in one partition, tombstones left out.
 type PartitionCount struct {
@@ -50,7 +59,20 @@ func AppendEnd(dst []byte, e *End) []byte {
 	dst = appendLong(append(dst, 0), e.TimeMillis)
 	dst = appendOptionalLong(dst, int64(e.Commit))
 	dst = append(dst, b2i(e.Snapshot))
-	return appendStrings(appendStrings(dst, e.Copying), e.Sinks)
+	dst = appendStrings(appendStrings(dst, e.Copying), e.Sinks)
+	if g := e.Gap; g == nil {
+		dst = append(dst, branchNull)
+	} else {
+		dst = appendString(appendLong(appendLong(append(dst, branchValue), int64(g.From)), int64(g.To)), g.Reason)
+	}
+	if e.Repair == nil {
+		return append(dst, branchNull)
+	}
+	dst = appendLong(append(dst, branchValue), int64(e.Repair.Gap))
+	if len(e.Repair.Tables) == 0 {
+		return append(dst, 0)
+	}
+	return appendList(dst, e.Repair.Tables)
 }
 
 // appendStrings appends an optional array, null when it is empty.
@@ -58,7 +80,12 @@ func appendStrings(dst []byte, list []string) []byte {
 	if len(list) == 0 {
 		return append(dst, branchNull)
 	}
-	dst = appendLong(append(dst, branchValue), int64(len(list)))
+	return appendList(append(dst, branchValue), list)
+}
+
+// appendList appends an array that is not empty.
+func appendList(dst []byte, list []string) []byte {
+	dst = appendLong(dst, int64(len(list)))
 	for _, s := range list {
 		dst = appendString(dst, s)
 	}
@@ -76,7 +103,11 @@ func appendCollection(dst []byte, c *Collection) []byte {
 			dst = appendLong(appendLong(dst, int64(p.Partition)), p.EventCount)
 		}
 	}
-	return appendLong(append(dst, 0), c.Held)
+	dst = appendLong(append(dst, 0), c.Held)
+	if c.Swept.Value == 0 {
+		return append(dst, branchNull)
+	}
+	return appendLong(appendLong(append(dst, branchValue), int64(c.Swept.Key)), int64(c.Swept.Value))
 }
 
 // DecodeEnd reads what AppendEnd wrote into e, reusing its slices.
@@ -91,7 +122,14 @@ func DecodeEnd(b []byte, e *End) error {
 	e.TimeMillis = r.long()
 	e.Commit = change.LSN(r.optionalLong())
 	e.Snapshot = r.bool()
-	e.Copying, e.Sinks = r.strings(e.Copying), r.strings(e.Sinks)
+	e.Copying, e.Sinks = r.optionalStrings(e.Copying), r.optionalStrings(e.Sinks)
+	e.Gap, e.Repair = nil, nil
+	if r.present() {
+		e.Gap = &change.Gap{From: change.LSN(r.long()), To: change.LSN(r.long()), Reason: string(r.bytes())}
+	}
+	if r.present() {
+		e.Repair = &change.Repair{Gap: change.LSN(r.long()), Tables: r.strings(nil)}
+	}
 	if err := r.end(); err != nil {
 		return fmt.Errorf("cannot decode a record of the transaction topic: %w", err)
 	}
@@ -114,14 +152,22 @@ func (r *reader) collection(c *Collection) {
 			c.Partitions = append(c.Partitions, PartitionCount{int32(r.long()), r.long()})
 		}
 	}
-	c.Held = r.long()
+	c.Held, c.Swept = r.long(), SchemaIDs{}
+	if r.present() {
+		c.Swept = SchemaIDs{int32(r.long()), int32(r.long())}
+	}
 }
 
-// strings reads an optional array, into old.
-func (r *reader) strings(old []string) []string {
+// optionalStrings reads an optional array, into old.
+func (r *reader) optionalStrings(old []string) []string {
 	if !r.present() {
 		return nil
 	}
+	return r.strings(old)
+}
+
+// strings reads an array, into old.
+func (r *reader) strings(old []string) []string {
 	out := old[:0]
 	for n := r.count(); n > 0; n = r.count() {
 		for ; n > 0 && r.err == nil; n-- {

@@ -16,7 +16,7 @@ import (
 
 func drawEnd(t *rapid.T) *End {
 	e := &End{
-		Status: rapid.SampledFrom([]string{"END", "HEARTBEAT"}).Draw(t, "status"), ID: rapid.String().Draw(t, "id"),
+		Status: rapid.SampledFrom([]string{"END", "HEARTBEAT", "GAP"}).Draw(t, "status"), ID: rapid.String().Draw(t, "id"),
 		EventCount: rapid.Int64().Draw(t, "events"), TimeMillis: rapid.Int64().Draw(t, "time"),
 		Commit: change.LSN(rapid.Uint64().Draw(t, "commit")), Snapshot: rapid.Bool().Draw(t, "snapshot"),
 	}
@@ -24,8 +24,15 @@ func drawEnd(t *rapid.T) *End {
 	if rapid.Bool().Draw(t, "copying") {
 		e.Copying, e.Sinks = names.Draw(t, "copied"), names.Draw(t, "sinks")
 	}
+	if rapid.Bool().Draw(t, "repair") {
+		e.Gap = &change.Gap{From: change.LSN(rapid.Uint64().Draw(t, "from")), To: change.LSN(rapid.Uint64().Draw(t, "to")), Reason: rapid.String().Draw(t, "reason")}
+		e.Repair = &change.Repair{Gap: change.LSN(rapid.Uint64().Draw(t, "gap")), Tables: rapid.SliceOfN(rapid.String(), 0, 3).Draw(t, "repaired")}
+	}
 	for i := range rapid.IntRange(0, 4).Draw(t, "collections") {
 		c := Collection{Name: fmt.Sprintf("public.t%d", i), EventCount: rapid.Int64().Draw(t, "count"), Held: rapid.Int64().Draw(t, "held")}
+		if rapid.Bool().Draw(t, "swept") {
+			c.Swept = SchemaIDs{rapid.Int32().Draw(t, "key"), rapid.Int32Range(1, 1<<30).Draw(t, "value")}
+		}
 		for range rapid.IntRange(0, 3).Draw(t, "partitions") {
 			c.Partitions = append(c.Partitions, PartitionCount{rapid.Int32().Draw(t, "partition"), rapid.Int64().Draw(t, "records")})
 		}

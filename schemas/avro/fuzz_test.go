@@ -92,7 +92,7 @@ func FuzzSchema(f *testing.F) {
 }
 
 func FuzzEnd(f *testing.F) {
-	f.Add(AppendEnd(nil, &End{Status: "END", ID: "1:2", EventCount: 3, Collections: []Collection{{"public.t", 3, []PartitionCount{{1, 2}, {0, 1}}, 0}}}))
+	f.Add(AppendEnd(nil, &End{Status: "END", ID: "1:2", EventCount: 3, Collections: []Collection{{"public.t", 3, []PartitionCount{{1, 2}, {0, 1}}, 0, SchemaIDs{4, 5}}}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var e, again End
 		if DecodeEnd(b, &e) != nil {

@@ -23,6 +23,8 @@ type codec interface {
 	change(ctx context.Context, r *kafka.Record, into *buffer, out *avro.Record) error
 	// end decodes a record of the transaction topic, reusing the slices of out.
 	end(r *kafka.Record, out *avro.End) error
+	// table gives the table that schemas describe.
+	table(ctx context.Context, ids avro.SchemaIDs) (*change.Table, error)
 }
 
 // schemaSource gives schemas (registry.Client).
@@ -53,6 +55,14 @@ func (a *avroCodec) end(r *kafka.Record, out *avro.End) error {
 		return err
 	}
 	return avro.DecodeEnd(body, out)
+}
+
+func (a *avroCodec) table(ctx context.Context, ids avro.SchemaIDs) (*change.Table, error) {
+	d, err := a.find(ctx, schemaPair{int(ids.Key), int(ids.Value)})
+	if err != nil {
+		return nil, err
+	}
+	return d.Table(), nil
 }
 
 func (a *avroCodec) change(ctx context.Context, r *kafka.Record, into *buffer, out *avro.Record) error {

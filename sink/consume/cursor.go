@@ -26,9 +26,10 @@ type cursor struct {
 type tableState struct {
 	name    string // schema.table, as ENDs name it
 	cursors []*cursor
-	taken   int64 // changes of the open group; a TRUNCATE counts once
-	late    int64 // changes that the open group's END called held and that are in the topic now
-	early   bool  // rows of it are still to come
+	taken   int64      // changes of the open group; a TRUNCATE counts once
+	late    int64      // changes that the open group's END called held and that are in the topic now
+	early   bool       // rows of it are still to come
+	keep    change.LSN // the gap after which it is being repaired; 0 when it is not
 	notices *notices
 }
 

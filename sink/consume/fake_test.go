@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -118,6 +119,10 @@ func (k fakeCodec) change(_ context.Context, r *kafka.Record, into *buffer, out 
 		Group:    f.Group, Snapshot: f.Snapshot, Time: change.Micros(f.Time),
 	}
 	return nil
+}
+
+func (k fakeCodec) table(context.Context, avro.SchemaIDs) (*change.Table, error) {
+	return nil, errors.New("no schemas here")
 }
 
 func (fakeCodec) end(r *kafka.Record, out *avro.End) error {

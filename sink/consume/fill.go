@@ -10,7 +10,7 @@ import (
 func (c *consumer) fill(ctx context.Context) (full bool, err error) {
 	for {
 		if !c.group.open {
-			if ok, err := c.readEnd(); !ok || err != nil {
+			if ok, err := c.readEnd(ctx); !ok || err != nil {
 				return false, err
 			}
 		}
@@ -42,7 +42,7 @@ func (c *consumer) tooMuch() bool {
 }
 
 // readEnd opens the next group. One without records for this sink is over at once.
-func (c *consumer) readEnd() (ok bool, err error) {
+func (c *consumer) readEnd(ctx context.Context) (ok bool, err error) {
 	for {
 		r, err := c.ends.peek()
 		if r == nil || err != nil {
@@ -59,11 +59,11 @@ func (c *consumer) readEnd() (ok bool, err error) {
 		if err := c.checkOrder(); err != nil {
 			return false, err
 		}
-		if err := c.group.begin(c.tables); err != nil {
+		if err := c.beginGroup(ctx); err != nil {
 			return false, err
 		}
 		if c.group.left == 0 && len(c.group.waits) == 0 {
-			return true, c.finishGroup()
+			return true, c.finishGroup(ctx)
 		}
 		return true, nil
 	}
@@ -103,12 +103,15 @@ func (c *consumer) takeGroup(ctx context.Context) (done bool, err error) {
 			return false, nil
 		}
 	}
-	return true, c.finishGroup()
+	return true, c.finishGroup(ctx)
 }
 
 // finishGroup makes the open group part of what may be given.
-func (c *consumer) finishGroup() error {
+func (c *consumer) finishGroup(ctx context.Context) error {
 	if err := c.group.finish(c.tables); err != nil {
+		return err
+	}
+	if err := c.sweep(ctx, true); err != nil {
 		return err
 	}
 	g, b := &c.group, &c.now.batch

@@ -38,6 +38,10 @@ func (g *group) begin(tables map[string]*tableState) error {
 	for _, t := range tables {
 		t.early = slices.Contains(g.end.Copying, t.name)
 		g.copying = g.copying || t.early
+		t.keep = 0
+		if r := g.end.Repair; r != nil && slices.Contains(r.Tables, t.name) {
+			t.keep = r.Gap
+		}
 	}
 	for i := range g.end.Collections {
 		t := tables[g.end.Collections[i].Name]
@@ -117,7 +121,7 @@ func (g *group) check(c *cursor) error {
 // it is taken from all of them at once.
 func (g *group) take(first *cursor) (change.Change, error) {
 	out := first.head
-	out.Early = first.table.early
+	out.Early, out.Keep = first.table.early, first.table.keep
 	g.ordinal, g.time = out.Ordinal, first.time
 	first.table.taken++
 	for _, c := range g.cursors {

@@ -35,7 +35,7 @@ func (s *Sink) move(ctx context.Context, p *plan, tp *tablePlan, del, cre *chang
 		return err
 	}
 	if row != nil {
-		p.table(tp.t).put(change.Update, row, false)
+		p.table(tp.t).put(change.Update, row, false, cre.Keep)
 	}
 	return nil
 }

@@ -24,6 +24,8 @@ type tablePlan struct {
 	emptied bool
 	// mixed says that not every entry is a row not seen before.
 	mixed bool
+	// keep is the gap after which the table is repaired, as the entries to keep have it.
+	keep change.LSN
 	// ops are the changes of a table without key, in order: nothing can be collapsed there.
 	ops []*change.Change
 }
@@ -45,6 +47,8 @@ type entry struct {
 	partial bool
 	// early says of a partial row that it may not be there.
 	early bool
+	// keep says that a repair leaves the row.
+	keep bool
 }
 
 func newPlan() *plan { return &plan{by: map[*target]*tablePlan{}} }
@@ -81,13 +85,16 @@ func (tp *tablePlan) entry(id change.Row) *entry {
 }
 
 // put says that the row now is as given, unknown values apart.
-func (tp *tablePlan) put(op change.Op, row change.Row, early bool) {
+func (tp *tablePlan) put(op change.Op, row change.Row, early bool, keep change.LSN) {
 	e := tp.entry(row)
 	tp.mixed = tp.mixed || op == change.Update
 	e.row = fill(row, e.row)
 	e.marked = false
 	e.partial = tp.t.unknown(e.row)
 	e.early = early
+	if keep != 0 {
+		e.keep, tp.keep = true, keep
+	}
 }
 
 // remove says that the row was deleted, by the table's policy.

@@ -40,7 +40,7 @@ var progressComments = []string{
 // setUp makes the schema and our tables where they are absent. The lock keeps two sinks that start
 // together from making them twice.
 func (s *Sink) setUp(ctx context.Context) error {
-	have, err := s.present(ctx, shapesTable) // the younger of the two
+	have, err := s.present(ctx, repairsTable) // the youngest
 	if err != nil || have {
 		return err
 	}
@@ -56,6 +56,9 @@ func (s *Sink) setUp(ctx context.Context) error {
 	}
 	if err == nil && !have {
 		err = s.execAll(ctx, append([]string{createShapes}, shapesComments...))
+	}
+	if err == nil {
+		err = s.execAll(ctx, append([]string{createRepairs}, repairsComments...))
 	}
 	if err != nil {
 		return err

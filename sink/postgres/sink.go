@@ -48,9 +48,10 @@ type Sink struct {
 	queue    queue
 	targets  map[*change.Table]*target
 	dests    map[string]*dest
-	names    int            // statements prepared in this session
-	progress string         // the prepared statement that writes the checkpoint
-	held     *change.Change // a copy of delete(old) whose create(new) comes with the next piece
+	keeps    map[string]keeping // by destination: repairs that were looked up
+	names    int                // statements prepared in this session
+	progress string             // the prepared statement that writes the checkpoint
+	held     *change.Change     // a copy of delete(old) whose create(new) comes with the next piece
 	copybuf  []byte
 }
 
@@ -152,4 +153,5 @@ func (s *Sink) forget() {
 	s.queue.reset()
 	s.targets = map[*change.Table]*target{}
 	s.dests = map[string]*dest{}
+	s.keeps = map[string]keeping{}
 }

@@ -29,6 +29,9 @@ func (s *Sink) removeProgress(ctx context.Context) error {
 	if err == nil && have {
 		_, err = s.exec(ctx, "DELETE FROM sluice.shapes WHERE sink = $1 AND source = $2", s.o.Name, s.o.Source)
 	}
+	if err == nil {
+		err = s.removeRepairs(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -45,9 +48,24 @@ func (s *Sink) removeProgress(ctx context.Context) error {
 	return err
 }
 
+// removeRepairs removes what is remembered of repairs, with the keys of those under way.
+func (s *Sink) removeRepairs(ctx context.Context) error {
+	have, err := s.present(ctx, repairsTable)
+	if err != nil || !have {
+		return err
+	}
+	rows, err := s.query(ctx, "DELETE FROM sluice.repairs WHERE sink = $1 AND source = $2 RETURNING destination", s.o.Name, s.o.Source)
+	for _, r := range rows {
+		if err == nil {
+			_, err = s.exec(ctx, "DROP TABLE IF EXISTS "+s.keptName(string(r[0])))
+		}
+	}
+	return err
+}
+
 // dropProgress drops our tables, and the schema when it was the last thing in it.
 func (s *Sink) dropProgress(ctx context.Context) error {
-	if _, err := s.exec(ctx, "DROP TABLE IF EXISTS sluice.progress, sluice.shapes"); err != nil {
+	if _, err := s.exec(ctx, "DROP TABLE IF EXISTS sluice.progress, sluice.shapes, sluice.repairs"); err != nil {
 		return err
 	}
 	rows, err := s.query(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_depend

@@ -12,6 +12,16 @@ func (t *target) truncateSQL(c *change.Change) (sql string, args [][]byte) {
 	if t.opt.Deletes == Soft {
 		args = t.softArgs(nil)
 	}
+	rows, args := t.sliceSQL(c, args)
+	if rows != "" {
+		rows = " WHERE " + rows
+	}
+	return t.goneSQL(c, rows, args)
+}
+
+// sliceSQL is the condition that rows of d hold the values of Before, empty when there are none: other sources
+// fill the table, too.
+func (t *target) sliceSQL(c *change.Change, args [][]byte) (string, [][]byte) {
 	var where []string
 	for i := range c.Before {
 		if c.Before[i].Format == change.Text {
@@ -19,10 +29,11 @@ func (t *target) truncateSQL(c *change.Change) (sql string, args [][]byte) {
 			where = append(where, "d."+t.cols[i].quoted+" = $"+strconv.Itoa(len(args))+"::text::"+t.cols[i].typ)
 		}
 	}
-	rows := ""
-	if len(where) > 0 {
-		rows = " WHERE " + strings.Join(where, " AND ")
-	}
+	return strings.Join(where, " AND "), args
+}
+
+// goneSQL applies the table's policy to the rows of d that a WHERE gives. args begin with those of a soft delete.
+func (t *target) goneSQL(c *change.Change, rows string, args [][]byte) (string, [][]byte) {
 	switch t.opt.Deletes {
 	case Soft:
 		return "UPDATE " + t.name + " AS d SET " + t.softSet(0) + rows, args

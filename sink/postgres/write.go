@@ -49,9 +49,17 @@ func (s *Sink) plan(ctx context.Context, p *plan, cs []change.Change) error {
 	if err != nil {
 		return err
 	}
+	if c.Keep != tp.keep && tp.keep != 0 && c.Keep != 0 {
+		if err := s.execute(ctx, p); err != nil {
+			return err
+		}
+		tp = p.table(tp.t)
+	}
 	switch {
 	case c.Op == change.Truncate:
 		return s.truncate(ctx, p, tp, c)
+	case c.Op == change.Sweep:
+		return s.sweep(ctx, p, tp, c)
 	case len(tp.t.key) == 0:
 		return tp.append(c)
 	case len(cs) == 2:
@@ -129,7 +137,7 @@ func (tp *tablePlan) write(c *change.Change) error {
 			return unsent(tp.t, row) // it comes back, and what is kept of it is what it was when it left
 		}
 	}
-	tp.put(c.Op, row, c.Early)
+	tp.put(c.Op, row, c.Early, c.Keep)
 	return nil
 }
 
@@ -199,6 +207,13 @@ func (s *Sink) executeTable(ctx context.Context, tp *tablePlan) error {
 		return s.executeOps(ctx, tp)
 	}
 	tp.sort()
+	if err := s.writeRows(ctx, tp); err != nil {
+		return err
+	}
+	return s.keepRows(ctx, tp)
+}
+
+func (s *Sink) writeRows(ctx context.Context, tp *tablePlan) error {
 	if done, err := s.copyNew(ctx, tp); done || err != nil {
 		return err
 	}
