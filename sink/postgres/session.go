@@ -77,7 +77,7 @@ func textArgs(args []any) [][]byte {
 		case []byte:
 			out[i] = v
 		default:
-			out[i] = fmt.Append(nil, v)
+			out[i] = fmt.Append([]byte{}, v) // nil would be NULL
 		}
 	}
 	return out

@@ -131,6 +131,9 @@ func (s *Sink) sweep(ctx context.Context, p *plan, tp *tablePlan, c *change.Chan
 		return s.replace(t, c)
 	}
 	k, err := s.keeping(ctx, t, c.Keep)
+	if err == nil {
+		err = s.flush(ctx) // also the keys
+	}
 	if err != nil || k.kept == "" {
 		return err
 	}
