@@ -79,8 +79,12 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 		return nil, fatal(fmt.Errorf("cannot use slot %s: it belongs to plugin %q and database %q, not to pgoutput and %s; set source.slot to another name",
 			c.cfg.Slot, info.Plugin, info.Database, c.source.database))
 	}
-	if info.Status == "lost" {
-		return nil, fatal(c.gap("PostgreSQL has removed log that the slot still needed (wal_status is lost: max_slot_wal_keep_size was exceeded, or the slot was invalidated)", info.Confirmed))
+	switch {
+	case info.Status == "lost":
+		return nil, c.giveUpSlot(ctx, "PostgreSQL has removed log that the slot still needed, or has invalidated it (wal_status is lost: max_slot_wal_keep_size or idle_replication_slot_timeout was exceeded, or rows that it needed were removed)")
+	case c.unmapped >= mostUnmapped:
+		c.unmapped = 0
+		return nil, c.giveUpSlot(ctx, "PostgreSQL cannot decode what the slot gives: it does not know of tables that were altered while the slot was made (the error is \"could not map filenode\")")
 	}
 	if c.source.syncsSlots() && !info.Failover {
 		if err := l.allowFailover(ctx, c.cfg.Slot); err != nil {
@@ -95,7 +99,7 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 	switch sqlState(err) {
 	case "":
 	case stateNoPrerequisite:
-		return nil, fatal(fmt.Errorf("%w: %w", c.gap("PostgreSQL refuses to decode from the slot", info.Confirmed), err))
+		return nil, c.giveUpSlot(ctx, "PostgreSQL refuses to decode from the slot: "+err.Error())
 	case stateUndefinedObject:
 		return nil, errTaken // dropped since we looked: look again
 	}
@@ -103,6 +107,25 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 		return nil, err
 	}
 	return &lease{stream: c.streamOf(conn, l, info.Confirmed), system: l.system}, nil
+}
+
+// giveUpSlot drops a slot that is of no use, when what it held may be repaired. It gives errTaken: the next look
+// finds none.
+func (c *Capture) giveUpSlot(ctx context.Context, reason string) error {
+	if err := c.attach(ctx); err != nil {
+		return err
+	}
+	if !c.untouched() {
+		if _, err := c.lose(ctx, reason); err != nil {
+			return err
+		}
+	}
+	c.log.Warn("dropping the slot, to make it again", "reason", reason)
+	_, err := c.source.pool.Exec(ctx, "SELECT pg_drop_replication_slot($1)", c.cfg.Slot)
+	if state := sqlState(err); err != nil && state != stateUndefinedObject && state != stateInUse {
+		return fmt.Errorf("cannot drop slot %s on %s: %w", c.cfg.Slot, c.source.where, err)
+	}
+	return errTaken
 }
 
 // create makes the slot. A lock of the source keeps
@@ -121,22 +144,29 @@ func (c *Capture) create(ctx context.Context, l *link) (*lease, error) {
 	if info.Exists {
 		return nil, errTaken
 	}
-	if err := c.mayCreate(ctx, l.system); err != nil {
+	if err := c.mayCreate(ctx); err != nil {
 		return nil, err
 	}
 	return c.createSlot(ctx, l)
 }
 
-// mayCreate refuses when a slot did exist and what it held is lost.
-func (c *Capture) mayCreate(ctx context.Context, sys system) error {
+// mayCreate refuses when a slot did exist and what it held is lost, unless that may be repaired.
+func (c *Capture) mayCreate(ctx context.Context) error {
 	if err := c.attach(ctx); err != nil {
 		return err
 	}
-	led, ok, err := c.readLedger()
-	if err != nil || !ok {
+	_, known, err := c.readLedger()
+	switch {
+	case err != nil:
 		return fatal(err)
+	case c.untouched():
+		return nil
+	case !known:
+		_, err = c.lose(ctx, c.stateLost())
+	default:
+		_, err = c.lose(ctx, slotGone)
 	}
-	return fatal(c.continuity(led, sys, false))
+	return err
 }
 
 func (c *Capture) createSlot(ctx context.Context, l *link) (*lease, error) {

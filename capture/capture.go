@@ -39,6 +39,7 @@ type Capture struct {
 	down     Downstream // nil until it is opened; it, decoder and progress are those of one opening
 	decoder  *decoder   // of down
 	progress *progress  // of down
+	unmapped int        // how often in a row PostgreSQL could not decode from the slot
 	backend  int        // process id of the last walsender that served us
 
 	surveys chan struct{} // asks for a survey now
@@ -188,6 +189,7 @@ func (c *Capture) sessions(ctx context.Context) error {
 		case err != nil && !temporary(err):
 			return err
 		}
+		c.noteUndecodable(err)
 		if time.Since(begun) > lastWait {
 			b.Reset()
 		}
@@ -243,12 +245,16 @@ func (c *Capture) attach(ctx context.Context) error {
 	}
 	c.down = down
 	c.shapes.history = newHistory(down)
-	c.progress = &progress{durable: down.Durable}
+	l, _, err := c.readLedger()
+	if err != nil {
+		return fatal(err)
+	}
+	c.progress = &progress{durable: down.Durable, passes: c.source.standby, moved: l.Shift}
 	c.decoder = &decoder{
 		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,
 		heartbeat: heartbeatPrefix + c.cfg.Slot, ddl: ddlPrefix + c.cfg.Slot, rewrites: map[uint32]int{}, statement: c.surveySoon,
 		ahead: newAhead(c.shapes, c.noteUnread), copies: newCopies(c), backlog: func() int { return 0 },
-		place: boundary{last: down.Reached()},
+		place: boundary{last: down.Reached()}, shift: l.Shift,
 	}
 	for _, g := range down.Recent() {
 		c.decoder.copies.publishedNow(passed{g.XID, g.Commit})

@@ -80,7 +80,8 @@ const (
 	SnapshotInitial = "initial"
 	SnapshotNever   = "never"
 
-	GapStop = "stop"
+	GapStop      = "stop"
+	GapReconcile = "reconcile"
 
 	DDLNone    = "none"
 	DDLTrigger = "trigger"
@@ -184,9 +185,6 @@ func (c Config) validateTables() error {
 }
 
 func (c Config) validateChoices() error {
-	if c.OnGap == "reconcile" {
-		return errors.New("on_gap: reconcile is not built yet: want stop, which ends capture with the facts and the choices when part of the log is lost")
-	}
 	if c.Snapshot.Workers < 1 || c.Snapshot.Workers > 64 {
 		return fmt.Errorf("snapshot.workers: %d: want 1 to 64", c.Snapshot.Workers)
 	}
@@ -209,7 +207,7 @@ func (c Config) validateChoices() error {
 	}
 	return errors.Join(
 		oneOf("snapshot.mode", c.Snapshot.Mode, SnapshotInitial, SnapshotNever),
-		oneOf("on_gap", c.OnGap, GapStop),
+		oneOf("on_gap", c.OnGap, GapStop, GapReconcile),
 		oneOf("ddl", c.DDL, DDLNone, DDLTrigger),
 		oneOf("truncate", c.Truncate, TruncatePublish, TruncateValue, TruncateSkip),
 	)

@@ -34,18 +34,18 @@ func TestValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*Config){
-		"name: is missing":                         func(c *Config) { c.Name = "" },
-		"name: \"a b\"":                            func(c *Config) { c.Name = "a b" },
-		"dsn: is missing":                          func(c *Config) { c.DSN = "" },
-		"dsn: cannot parse":                        func(c *Config) { c.DSN = "postgres://u:secret@h:x/db" },
-		"tables: is missing":                       func(c *Config) { c.Tables = nil },
-		`tables[1]: "customers"`:                   func(c *Config) { c.Tables = []string{"public.a", "customers"} },
-		`slot: "Upper"`:                            func(c *Config) { c.Slot = "Upper" },
-		`snapshot.mode: "always"`:                  func(c *Config) { c.Snapshot.Mode = "always" },
-		"snapshot.workers: -1":                     func(c *Config) { c.Snapshot.Workers = -1 },
-		"on_gap: reconcile is not built yet":       func(c *Config) { c.OnGap = "reconcile" },
-		`truncate: "no": want publish or value or`: func(c *Config) { c.Truncate = "no" },
-		"messages[0]":                              func(c *Config) { c.Messages = []string{""} },
+		"name: is missing":                           func(c *Config) { c.Name = "" },
+		"name: \"a b\"":                              func(c *Config) { c.Name = "a b" },
+		"dsn: is missing":                            func(c *Config) { c.DSN = "" },
+		"dsn: cannot parse":                          func(c *Config) { c.DSN = "postgres://u:secret@h:x/db" },
+		"tables: is missing":                         func(c *Config) { c.Tables = nil },
+		`tables[1]: "customers"`:                     func(c *Config) { c.Tables = []string{"public.a", "customers"} },
+		`slot: "Upper"`:                              func(c *Config) { c.Slot = "Upper" },
+		`snapshot.mode: "always"`:                    func(c *Config) { c.Snapshot.Mode = "always" },
+		"snapshot.workers: -1":                       func(c *Config) { c.Snapshot.Workers = -1 },
+		"on_gap: \"repair\": want stop or reconcile": func(c *Config) { c.OnGap = "repair" },
+		`truncate: "no": want publish or value or`:   func(c *Config) { c.Truncate = "no" },
+		"messages[0]":                                func(c *Config) { c.Messages = []string{""} },
 	} {
 		c := good
 		change(&c)

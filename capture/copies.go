@@ -36,6 +36,8 @@ type copies struct {
 
 	// copying are the tables of which rows are still to come, for END records. It is replaced, not changed.
 	copying []string
+	// repair is the one after a gap that is under way, for END records; nil when there is none. It is replaced, too.
+	repair *change.Repair
 
 	owed    time.Time // nothing is read before: so much was copied that the bound is reached
 	lagging bool      // a standby of the source is too late
@@ -99,9 +101,9 @@ func (k *copies) find(id string) *tableCopy {
 	return nil
 }
 
-// has tells whether there is, or was, a first copy of a table.
+// has tells whether there is, or was, a copy of all rows of a table.
 func (k *copies) has(oid uint32) bool {
-	return slices.ContainsFunc(k.all, func(t *tableCopy) bool { return t.Kind == CopyFirst && t.OID == oid })
+	return slices.ContainsFunc(k.all, func(t *tableCopy) bool { return t.Kind != CopyAsked && t.OID == oid })
 }
 
 // restore takes up what earlier runs have left, once.
@@ -155,11 +157,11 @@ func newCopy(id, kind string, t snapshot.Table, barrier *snapshot.View) *tableCo
 	return c
 }
 
-// drop ends the first copies of tables that are not captured any more.
+// drop ends the copies of tables that are not captured any more.
 func (k *copies) drop(ctx context.Context, tables []snapshot.Table) error {
 	for _, t := range k.all {
 		captured := slices.ContainsFunc(tables, func(o snapshot.Table) bool { return o.OID == t.OID })
-		if t.Kind != CopyFirst || !t.active() || captured {
+		if t.Kind == CopyAsked || !t.active() || captured {
 			continue
 		}
 		if err := k.settle(ctx, t, CopyCancelled, "the table is not captured any more"); err != nil {
@@ -185,7 +187,7 @@ func (k *copies) toldOf(oid uint32, now change.LSN) bool {
 
 // again forgets that a table was copied: it was not published all the time since.
 func (k *copies) again(oid uint32) {
-	k.all = slices.DeleteFunc(k.all, func(c *tableCopy) bool { return c.Kind == CopyFirst && c.OID == oid })
+	k.all = slices.DeleteFunc(k.all, func(c *tableCopy) bool { return c.Kind != CopyAsked && c.OID == oid })
 }
 
 // complete notes that all rows of a table are in the stream anyway.
@@ -203,7 +205,7 @@ func (k *copies) complete(ctx context.Context, t snapshot.Table) error {
 func (k *copies) update() {
 	var names []string
 	clear(k.dropped)
-	moving := map[uint32]bool{}
+	moving, repair := map[uint32]bool{}, &change.Repair{}
 	for _, t := range k.all {
 		if !t.active() {
 			continue
@@ -212,12 +214,18 @@ func (k *copies) update() {
 		if t.partial() && !slices.Contains(names, t.topicName()) {
 			names = append(names, t.topicName())
 		}
-		if t.Kind == CopyFirst && t.Whole {
+		if t.partial() && t.Whole {
 			k.dropped[t.OID] = true
+		}
+		if t.Kind == CopyRepair {
+			repair.Gap, repair.Tables = t.Gap, append(repair.Tables, t.topicName())
 		}
 	}
 	slices.Sort(names)
-	k.copying = names
+	k.copying, k.repair = names, nil
+	if repair.Gap != 0 {
+		k.repair = repair
+	}
 	for oid, s := range k.capture.shapes.byOID {
 		s.copying = moving[oid]
 	}

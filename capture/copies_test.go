@@ -76,11 +76,24 @@ func TestCopiesAmongWrites(t *testing.T) {
 	}
 	onEach(t, func(t *testing.T, cfg Config, d *db) {
 		t.Logf("replay with SLUICE_SEED=%d", seed)
-		copyAmongWrites(t, cfg, d, seed)
+		copyAmongWrites(t, cfg, d, seed, false)
 	})
 }
 
-func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64) {
+// TestGapsAmongWrites loses the slot on the way, too, and wants the tables repaired.
+func TestGapsAmongWrites(t *testing.T) {
+	seed := rand.Uint64()
+	if s := os.Getenv("SLUICE_SEED"); s != "" {
+		seed, _ = strconv.ParseUint(s, 10, 64)
+	}
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		t.Logf("replay with SLUICE_SEED=%d", seed)
+		cfg.OnGap = GapReconcile
+		copyAmongWrites(t, cfg, d, seed, true)
+	})
+}
+
+func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64, gaps bool) {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	d.run("CREATE SEQUENCE vs")
 	for _, c := range copiedTables {
@@ -99,8 +112,16 @@ func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64) {
 	f := newFolder(t)
 	crashes := rnd.IntN(6)
 	c := start(t, cfg, f)
-	for range crashes {
+	if gaps {
+		crashes += 2
+	}
+	for i := range crashes {
 		time.Sleep(time.Duration(rnd.IntN(400)) * time.Millisecond)
+		if gaps && (i == crashes-1 || rnd.IntN(3) == 0) {
+			c.loseSlot(d, rnd, f)
+			c = start(t, cfg, f)
+			continue
+		}
 		switch rnd.IntN(3) {
 		case 0:
 			f.crash()
@@ -124,8 +145,28 @@ func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64) {
 		return f.tables["ints"]["-1"] != nil || len(f.problems) > 0
 	})
 	c.finish()
-	t.Logf("%d crashes, %d rows read, %d workers, chunks of %s", crashes, f.reads, cfg.Snapshot.Workers, cfg.Snapshot.Chunk)
+	t.Logf("%d crashes, %d gaps, %d rows read, %d workers, chunks of %s", crashes, f.gaps, f.reads, cfg.Snapshot.Workers, cfg.Snapshot.Chunk)
 	f.compare(d)
+}
+
+// loseSlot ends capture and drops its slot, or makes another one under its name.
+func (c *running) loseSlot(d *db, rnd *rand.Rand, f *folder) {
+	c.t.Helper()
+	if rnd.IntN(2) == 0 {
+		f.crash()
+		<-c.done
+	} else {
+		c.finish()
+	}
+	slot := c.cfg.Slot
+	eventually(c.t, "the slot to go", func() bool {
+		_, err := d.Exec(context.Background(), "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", slot)
+		return err == nil
+	})
+	time.Sleep(time.Duration(rnd.IntN(100)) * time.Millisecond)
+	if rnd.IntN(2) == 0 {
+		d.run("SELECT pg_create_logical_replication_slot('" + slot + "', 'pgoutput')")
+	}
 }
 
 func write(ctx context.Context, conn *pgx.Conn, rnd *rand.Rand) {

@@ -15,6 +15,7 @@ import (
 // While it is published the stream waits.
 type wholeCopy struct {
 	copy   *tableCopy
+	table  *change.Table
 	at     change.LSN
 	window *window
 	holds  bool               // the stream
@@ -46,7 +47,7 @@ func (w *copyWorker) wholeTable(ctx context.Context, j *job) error {
 // tryWhole takes a snapshot and waits for its place. With hold no transaction is published from before the
 // snapshot is taken, which waits for the transactions that are open at the source, until its place is known.
 func (w *copyWorker) tryWhole(ctx context.Context, j *job, hold bool) error {
-	o := &wholeCopy{copy: j.whole, turn: make(chan *change.Group, 1), done: make(chan error, 1)}
+	o := &wholeCopy{copy: j.whole, table: j.table.Table, turn: make(chan *change.Group, 1), done: make(chan error, 1)}
 	if err := w.copies.call(ctx, func(context.Context) error { w.copies.openWhole(o, hold); return nil }); err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (w *copyWorker) tryWhole(ctx context.Context, j *job, hold bool) error {
 		return err
 	}
 	defer l.close()
-	o.at = slot.consistent
+	o.at = slot.consistent + w.capture.progress.shift()
 	return w.publishWhole(ctx, j, o, slot.snapshot)
 }
 
@@ -242,8 +243,8 @@ func (d *decoder) publishWhole(ctx context.Context, o *wholeCopy) error {
 		d.to.Abandon()
 		return o.copy.takeBack(ctx, k.capture.down)
 	}
-	o.copy.State = CopyDone
-	k.update()
+	g.Repair = k.repair
+	k.whole(o.copy, o.table, g)
 	if err := d.endCopyGroup(ctx, g); err != nil {
 		return err
 	}

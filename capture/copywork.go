@@ -234,7 +234,7 @@ func (w *copyWorker) connect(ctx context.Context) error {
 		_ = conn.Close(ctx)
 		return err
 	}
-	w.conn = conn
+	w.conn, w.reader.Shift = conn, w.capture.progress.shift()
 	return nil
 }
 
@@ -398,5 +398,9 @@ func (c *Capture) lookView(ctx context.Context) (*snapshot.View, error) {
 		return nil, err
 	}
 	defer conn.Release()
-	return snapshot.LookView(ctx, conn.Conn().PgConn())
+	v, err := snapshot.LookView(ctx, conn.Conn().PgConn())
+	if err == nil {
+		v.Shift(c.progress.shift())
+	}
+	return v, err
 }

@@ -19,6 +19,7 @@ type decoder struct {
 	to        Publisher
 	shapes    *shapes
 	progress  *progress
+	shift     change.LSN // positions are LSNs of the log plus this
 	metrics   *Metrics
 	heartbeat string // our prefix
 	ddl       string // the event trigger's
@@ -118,17 +119,25 @@ func (d *decoder) slab(ctx context.Context, b []byte) error {
 func (d *decoder) copyData(ctx context.Context, b []byte) error {
 	switch {
 	case len(b) > walHeader && b[0] == 'w':
-		return d.message(ctx, change.LSN(binary.BigEndian.Uint64(b[1:])), b[walHeader:])
+		return d.message(ctx, d.position(binary.BigEndian.Uint64(b[1:])), b[walHeader:])
 	case len(b) == keepaliveN && b[0] == 'k':
 		if d.open {
 			return nil
 		}
-		at := change.LSN(binary.BigEndian.Uint64(b[1:]))
+		at := d.position(binary.BigEndian.Uint64(b[1:]))
 		d.progress.pass(at)
 		d.place.pass(at)
 		return d.atBoundary(ctx)
 	}
 	return fatal(fmt.Errorf("cannot read the replication stream: a CopyData of %d bytes is neither data nor a keepalive", len(b)))
+}
+
+// position makes one of an LSN of the log; 0 stays 0, "not known".
+func (d *decoder) position(lsn uint64) change.LSN {
+	if lsn == 0 {
+		return 0
+	}
+	return change.LSN(lsn) + d.shift
 }
 
 // message decodes one pgoutput message that stands at lsn in the log.
@@ -168,6 +177,7 @@ func (d *decoder) onBegin(ctx context.Context, b []byte) error {
 	if err := m.Decode(b); err != nil {
 		return fatal(err)
 	}
+	m.Commit += d.shift
 	if err := d.mayBegin(ctx, m.Commit); err != nil {
 		return err
 	}
@@ -186,6 +196,7 @@ func (d *decoder) onCommit(ctx context.Context, b []byte) error {
 	if err := m.Decode(b); err != nil {
 		return fatal(err)
 	}
+	m.Commit, m.End = m.Commit+d.shift, m.End+d.shift
 	if !d.open || m.Commit != d.group.Commit {
 		return fatal(fmt.Errorf("cannot read the replication stream: commit %s ends no open transaction", m.Commit))
 	}
@@ -201,7 +212,7 @@ func (d *decoder) end(ctx context.Context, end change.LSN) error {
 		d.progress.pass(end)
 		return d.atBoundary(ctx)
 	}
-	d.group.End, d.group.Copying = end, d.copies.copying
+	d.group.End, d.group.Copying, d.group.Repair = end, d.copies.copying, d.copies.repair
 	if err := d.to.Publish(ctx, &d.group, nil); err != nil {
 		return fatal(fmt.Errorf("cannot publish the end of transaction %d at %s: %w", d.group.XID, d.group.Commit, err))
 	}
@@ -296,6 +307,7 @@ func (d *decoder) onMessage(ctx context.Context, b []byte) error {
 	if err := m.Decode(b, false); err != nil {
 		return fatal(err)
 	}
+	m.LSN += d.shift
 	if string(m.Prefix) == d.heartbeat {
 		d.group.Heartbeat = d.group.Heartbeat || m.Transactional
 		return nil

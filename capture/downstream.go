@@ -21,6 +21,8 @@ type Journal interface {
 	// Ended gives the commit LSN of the last group that an earlier run published whole, as of the
 	// opening; 0 when there is none.
 	Ended() change.LSN
+	// EndedAt gives that group's End; 0 when it is not known.
+	EndedAt() change.LSN
 	// Reached gives the highest commit LSN in any topic, as of the opening: also that of a group that an
 	// earlier run did not finish.
 	Reached() change.LSN

@@ -50,6 +50,7 @@ func (p *nothing) Put(_ context.Context, key string, v []byte) error {
 func (p *nothing) PutSoon(ctx context.Context, key string, v []byte) error { return p.Put(ctx, key, v) }
 func (p *nothing) Keys(string) []string                                    { return nil }
 func (p *nothing) Ended() change.LSN                                       { return 0 }
+func (p *nothing) EndedAt() change.LSN                                     { return 0 }
 func (p *nothing) Reached() change.LSN                                     { return 0 }
 func (p *nothing) Recent() []change.Group                                  { return nil }
 func (p *nothing) Abandon()                                                {}

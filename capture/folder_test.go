@@ -35,6 +35,8 @@ type folder struct {
 	gone     map[string]bool                         // deleted since
 	bags     map[string]map[string]int               // rows of tables without a key
 	copying  []string
+	kept     map[string]map[string]bool // rows that came since the gap, by table and key
+	gaps     int
 	reads    int
 	problems []string
 }
@@ -109,10 +111,45 @@ func clone(c *change.Change) change.Change {
 
 func (f *folder) apply(g *change.Group) {
 	f.copying = g.Copying
+	if g.Gap != nil {
+		f.gaps++
+		f.kept = map[string]map[string]bool{}
+	}
+	if g.Swept != nil && len(g.Swept.Key) == 0 {
+		clear(f.bags[g.Swept.Name])
+	}
 	for i := range f.open {
 		f.change(&f.open[i])
+		f.keep(g, &f.open[i])
+	}
+	if g.Swept != nil && len(g.Swept.Key) > 0 {
+		f.sweep(g.Swept.Name)
 	}
 	f.durable, f.ended = g.End, g.Commit
+}
+
+// keep notes a row of a table under repair.
+func (f *folder) keep(g *change.Group, c *change.Change) {
+	if g.Repair == nil || c.Table == nil || !slices.Contains(g.Repair.Tables, c.Table.QualifiedName()) || c.After == nil {
+		return
+	}
+	if f.kept[c.Table.Name] == nil {
+		f.kept[c.Table.Name] = map[string]bool{}
+	}
+	f.kept[c.Table.Name][f.key(c.Table, c.After)] = true
+}
+
+// sweep deletes what was not kept, once after each gap.
+func (f *folder) sweep(name string) {
+	if f.kept[name]["swept"] {
+		return
+	}
+	for key := range f.tables[name] {
+		if !f.kept[name][key] {
+			delete(f.tables[name], key)
+		}
+	}
+	f.kept[name] = map[string]bool{"swept": true}
 }
 
 func (f *folder) change(c *change.Change) {
@@ -313,7 +350,8 @@ func (f *folder) Keys(prefix string) (keys []string) {
 }
 
 func (f *folder) Ended() change.LSN   { return f.ended }
-func (f *folder) Reached() change.LSN { return f.reached }
+func (f *folder) EndedAt() change.LSN { return f.durable }
+func (f *folder) Reached() change.LSN { return max(f.reached, f.ended) }
 
 func (f *folder) Recent() []change.Group { return []change.Group{f.group} }
 

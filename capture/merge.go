@@ -102,18 +102,27 @@ func (d *decoder) publishReading(ctx context.Context, r *reading) (ok bool, err 
 	if err != nil {
 		return false, err
 	}
+	g.Repair = k.repair
 	done := r.copy.finish(r.chunk)
 	if done {
-		r.copy.State = CopyDone
-		k.update()
+		k.whole(r.copy, t, g)
 	}
-	if rows > 0 {
+	if rows > 0 || g.Swept != nil {
 		if err := d.endCopyGroup(ctx, g); err != nil {
 			return false, err
 		}
 	}
 	k.ended = time.Now()
 	return true, k.progress(ctx, r.copy, rows, r.rows.Bytes(), done)
+}
+
+// whole notes that the last rows of a copy are those of a group.
+func (k *copies) whole(c *tableCopy, t *change.Table, g *change.Group) {
+	if c.Kind == CopyRepair {
+		g.Swept = t
+	}
+	c.State = CopyDone
+	k.update()
 }
 
 // take takes a reading that is published, or of no use, from those that wait.

@@ -11,8 +11,12 @@ import (
 // place that decides what PostgreSQL is told (G3).
 type progress struct {
 	durable func() change.LSN // the publisher's, or 0 while there is none
+	// passes has what was read and not published confirmed, too. Nothing in Kafka says so, and that the slot was
+	// moved by somebody else cannot be told then; where heartbeats are written it is not needed.
+	passes bool
 
 	mu        sync.Mutex
+	moved     change.LSN // positions are LSNs of the log plus this
 	published change.LSN // End of the last group handed over whole
 	passed    change.LSN // up to here the stream was read and no transaction was open
 	commits   []commit   // published groups whose time matters for the lag, oldest first
@@ -32,7 +36,7 @@ const commitSpacing = change.Micros(50 * time.Millisecond / time.Microsecond)
 // maxCommits bounds them: at 50 ms each, more than a minute.
 const maxCommits = 2048
 
-// confirmable gives the position to confirm as written, flushed and applied: what is durable, or,
+// confirmable gives the LSN of the log to confirm as written, flushed and applied: what is durable, or,
 // when every group that was handed over is durable, the end of what was read since, which held
 // nothing to publish. Durable is asked first: a group published later can only make the answer lower.
 func (p *progress) confirmable() change.LSN {
@@ -40,11 +44,28 @@ func (p *progress) confirmable() change.LSN {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	lsn := durable
-	if p.published <= durable {
+	if p.passes && p.published <= durable {
 		lsn = max(durable, p.passed)
 	}
-	p.highest = max(p.highest, lsn)
+	if lsn <= p.moved {
+		return p.highest
+	}
+	p.highest = max(p.highest, lsn-p.moved)
 	return p.highest
+}
+
+// shift gives what positions are more than LSNs of the log.
+func (p *progress) shift() change.LSN {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.moved
+}
+
+// move begins with a log whose LSNs are to be shifted. Nothing of it is durable.
+func (p *progress) move(by change.LSN) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.moved, p.highest = by, 0
 }
 
 // publish notes a group that was handed over whole.
@@ -68,6 +89,13 @@ func (p *progress) publishCopy(end change.LSN) {
 	defer p.mu.Unlock()
 	p.published = max(p.published, end)
 	p.passed = max(p.passed, end)
+}
+
+// handed gives the End of the last group that was handed over whole.
+func (p *progress) handed() change.LSN {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.published
 }
 
 // pass notes that the stream was read up to lsn, outside any transaction.

@@ -8,7 +8,7 @@ import (
 
 func TestConfirmable(t *testing.T) {
 	var durable change.LSN
-	p := &progress{durable: func() change.LSN { return durable }}
+	p := &progress{durable: func() change.LSN { return durable }, passes: true}
 	want := func(what string, lsn change.LSN) {
 		t.Helper()
 		if got := p.confirmable(); got != lsn {

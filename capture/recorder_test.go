@@ -166,7 +166,8 @@ func (r *recorder) Keys(prefix string) (keys []string) {
 	return keys
 }
 
-func (r *recorder) Ended() change.LSN { return r.base }
+func (r *recorder) Ended() change.LSN   { return r.base }
+func (r *recorder) EndedAt() change.LSN { return r.base }
 
 func (r *recorder) Reached() change.LSN { return r.reached }
 

@@ -96,35 +96,66 @@ func (c *Capture) ready(ctx context.Context, le *lease) error {
 	if err != nil {
 		return fatal(err)
 	}
-	if known && le.created == nil {
-		if err := c.continuity(l, le.system, true); err != nil {
-			return fatal(err)
-		}
+	g, err := c.findGap(ctx, l, known, le)
+	switch {
+	case err != nil:
+		return err
+	case g != nil:
+		err = c.bridge(ctx, le, l, g)
+	case !known || le.created != nil:
+		err = c.beginAnew(ctx, le)
+	case l.Timeline != le.system.Timeline:
+		l.system = le.system
+		err = c.writeLedger(ctx, l)
 	}
-	if !known {
-		if err := c.enter(ctx, le); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
-	if le.created != nil {
-		c.decoder.copies.recent = nil // what was published came from another slot
-	}
-	c.decoder.place.last = max(c.decoder.place.last, le.stream.floor)
+	c.decoder.place.last = max(c.decoder.place.last, le.stream.floor+c.decoder.shift)
 	return c.firstCopies(ctx, le.created != nil)
 }
 
-// enter notes what the records will rest on. The slot may be one that an earlier run made and could not
-// enter: nothing of it was confirmed.
+// findGap looks for a loss of continuity, or gives the one that is noted already.
+func (c *Capture) findGap(ctx context.Context, l ledger, known bool, le *lease) (*gap, error) {
+	g, err := c.openGap()
+	if g != nil || err != nil || c.untouched() {
+		return g, err
+	}
+	reason := c.stateLost()
+	if known {
+		if reason, err = c.broken(ctx, l, le); err != nil || reason == "" {
+			return nil, err
+		}
+	}
+	return c.lose(ctx, reason)
+}
+
+// beginAnew notes what the records will rest on, where nothing was published. The slot may be one that an
+// earlier run made and could not enter: nothing of it was confirmed.
+func (c *Capture) beginAnew(ctx context.Context, le *lease) error {
+	k := c.decoder.copies
+	if err := k.restore(ctx); err != nil {
+		return err
+	}
+	for _, t := range k.all { // of a slot before, of which nothing came
+		if err := t.remove(ctx, c.down); err != nil {
+			return err
+		}
+	}
+	k.all, k.recent = nil, nil
+	return c.enter(ctx, le)
+}
+
+// enter notes what the records rest on from now on.
 func (c *Capture) enter(ctx context.Context, le *lease) error {
-	l := ledger{Slot: c.cfg.Slot, LSN: le.stream.floor, system: le.system}
+	l := ledger{Slot: c.cfg.Slot, LSN: le.stream.floor + c.decoder.shift, Shift: c.decoder.shift, system: le.system}
 	if err := c.writeLedger(ctx, l); err != nil {
 		return err
 	}
 	return c.shapes.keep(ctx, l.LSN)
 }
 
-// firstCopies has the tables copied that were not yet. Where the slot is older than a table's publication,
-// transactions of that time must end first.
+// firstCopies has the tables copied that were not yet.
 func (c *Capture) firstCopies(ctx context.Context, fresh bool) error {
 	if err := c.decoder.copies.restore(ctx); err != nil {
 		return err
@@ -132,12 +163,9 @@ func (c *Capture) firstCopies(ctx context.Context, fresh bool) error {
 	if c.cfg.Snapshot.Mode == SnapshotNever {
 		return nil
 	}
-	var barrier *snapshot.View
-	if !fresh {
-		var err error
-		if barrier, err = c.lookView(ctx); err != nil {
-			return err
-		}
+	barrier, err := c.barrier(ctx, fresh)
+	if err != nil {
+		return err
 	}
 	for _, t := range c.tables {
 		if err := c.decoder.copies.first(ctx, t, barrier); err != nil {
@@ -145,6 +173,15 @@ func (c *Capture) firstCopies(ctx context.Context, fresh bool) error {
 		}
 	}
 	return c.decoder.copies.drop(ctx, c.tables)
+}
+
+// barrier gives the view of now where the slot is older than the publication of a table may be: transactions of
+// that time must end before its rows are read. A fresh slot needs none.
+func (c *Capture) barrier(ctx context.Context, fresh bool) (*snapshot.View, error) {
+	if fresh {
+		return nil, nil
+	}
+	return c.lookView(ctx)
 }
 
 // drain waits for what was handed over to become durable, and tells PostgreSQL. Nothing comes after

@@ -15,6 +15,8 @@ import (
 const (
 	CopyFirst = "first" // the rows that a table had before it was captured
 	CopyAsked = "asked" // on demand
+	// CopyRepair brings every row again after a gap, and has destinations delete the others.
+	CopyRepair = "repair"
 )
 
 // The states of a copy.
@@ -44,6 +46,8 @@ type copyRecord struct {
 	// ended, the copy is done, whatever a crash kept from being written: its rows would be doubled otherwise.
 	// It is taken back before anything later ends.
 	At change.LSN `json:"at,omitempty"`
+	// Gap is the position of the mark of the gap that a CopyRepair is for.
+	Gap change.LSN `json:"gap,omitempty"`
 }
 
 // tableCopy brings the rows of a table into the stream, a chunk at a time. It belongs to the goroutine
@@ -75,13 +79,16 @@ func planKey(id string) string { return "copy/" + id + "/plan" }
 // firstID names the first copy of a table.
 func firstID(table string) string { return CopyFirst + "/" + table }
 
+// repairID names the repair of a table.
+func repairID(table string) string { return CopyRepair + "/" + table }
+
 // active tells whether rows are still to come.
 func (t *tableCopy) active() bool {
 	return t.State == CopyWaiting || t.State == CopyCopying || t.State == CopyPaused
 }
 
 // partial tells whether readers lack rows of the table meanwhile.
-func (t *tableCopy) partial() bool { return t.active() && t.Kind == CopyFirst }
+func (t *tableCopy) partial() bool { return t.active() && t.Kind != CopyAsked }
 
 // next gives a chunk that is not done and not under way, -1 when there is none.
 func (t *tableCopy) next() int {
@@ -159,6 +166,16 @@ func (t *tableCopy) put(ctx context.Context, put func(ctx context.Context, key s
 	}
 	if err := put(ctx, copyKey(t.ID), b); err != nil {
 		return t.unwritable(err)
+	}
+	return nil
+}
+
+// remove takes everything of the copy out of the journal.
+func (t *tableCopy) remove(ctx context.Context, j Journal) error {
+	for _, key := range []string{copyKey(t.ID), planKey(t.ID)} {
+		if err := j.PutSoon(ctx, key, nil); err != nil {
+			return t.unwritable(err)
+		}
 	}
 	return nil
 }

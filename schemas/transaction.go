@@ -18,6 +18,7 @@ func ForTransactions(source string) Pair {
 			{Name: "snapshot", Type: "boolean", Default: json.RawMessage("false")},
 			optional("copying", schema{Type: "array", Items: "string"}),
 			optional("sinks", schema{Type: "array", Items: "string"}),
+			optional("end_lsn", "long"),
 			optional("gap", gapBlock()),
 			optional("repair", repairBlock()),
 		})),

@@ -15,6 +15,7 @@ import (
 type endWriter struct {
 	partition      *kafka.Partition
 	tail           change.LSN     // the last END of an earlier run
+	tailEnd        change.LSN     // where that group's commit record ended
 	recent         []change.Group // the last transactions that it ended
 	keyID, valueID int
 	record         avro.End
@@ -59,7 +60,7 @@ func (p *Publisher) readEndTail(ctx context.Context, topic string) error {
 				if err != nil {
 					return fmt.Errorf("cannot read offset %d of topic %s: %w", records[i].Offset, topic, err)
 				}
-				p.ends.tail = end.Commit
+				p.ends.tail, p.ends.tailEnd = end.Commit, end.EndLSN
 			}
 			if g, ok := avro.ParseGroupID(end.ID); ok && err == nil {
 				p.ends.recent = append(p.ends.recent, g)
@@ -158,6 +159,7 @@ func (e *endWriter) fill(g *change.Group, state *groupState) {
 		r.Status = "GAP"
 	}
 	r.Copying, r.Sinks, r.Gap, r.Repair = g.Copying, g.Sinks, g.Gap, g.Repair
+	r.EndLSN = g.End
 	r.EventCount, r.TimeMillis, r.Snapshot = state.total, int64(g.Time)/1000, g.Kind == change.Snapshot
 	collections := r.Collections[:cap(r.Collections)]
 	for len(collections) < len(state.touched) {

@@ -67,6 +67,9 @@ func (p *Publisher) Keys(prefix string) (keys []string) {
 // there is none.
 func (p *Publisher) Ended() change.LSN { return p.ends.tail }
 
+// EndedAt implements capture.Journal.
+func (p *Publisher) EndedAt() change.LSN { return p.ends.tailEnd }
+
 // Reached implements capture.Journal.
 func (p *Publisher) Reached() change.LSN { return max(p.reached, p.ends.tail) }
 

@@ -14,7 +14,11 @@ import (
 )
 
 // Reader reads on one connection.
-type Reader struct{ conn *pgconn.PgConn }
+type Reader struct {
+	conn *pgconn.PgConn
+	// Shift is added to the positions of views.
+	Shift change.LSN
+}
 
 // NewReader prepares a connection, which is the Reader's from then on.
 func NewReader(ctx context.Context, conn *pgconn.PgConn) (*Reader, error) {
@@ -93,7 +97,11 @@ func (r *Reader) open(ctx context.Context, t Table) (*View, error) {
 	if _, err := r.conn.Exec(ctx, begin+"; LOCK TABLE "+t.from()+" IN ACCESS SHARE MODE").ReadAll(); err != nil {
 		return nil, t.explain(err)
 	}
-	return lookView(ctx, r.conn, replayed)
+	v, err := lookView(ctx, r.conn, replayed)
+	if err == nil {
+		v.Shift(r.Shift)
+	}
+	return v, err
 }
 
 // explain tells a table that is gone from other errors.

@@ -24,6 +24,14 @@ type View struct {
 	replayed change.LSN
 }
 
+// Shift moves the view's positions: those of a log that began again stand above those of the one before.
+func (v *View) Shift(by change.LSN) {
+	v.at += by
+	if v.replayed != 0 {
+		v.replayed += by
+	}
+}
+
 // At gives a position of the log: every transaction that the snapshot sees has ended at or before it.
 func (v *View) At() change.LSN { return v.at }
 

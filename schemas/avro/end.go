@@ -15,6 +15,8 @@ type End struct {
 	TimeMillis  int64
 	Commit      change.LSN
 	Snapshot    bool
+	// EndLSN is where the group's commit record ends; 0 in topics of earlier versions.
+	EndLSN change.LSN
 	// Copying are the tables (schema.table) of which rows are still to come; Sinks the only ones that the group
 	// is meant for. Both are nil as a rule.
 	Copying []string
@@ -59,7 +61,7 @@ func AppendEnd(dst []byte, e *End) []byte {
 	dst = appendLong(append(dst, 0), e.TimeMillis)
 	dst = appendOptionalLong(dst, int64(e.Commit))
 	dst = append(dst, b2i(e.Snapshot))
-	dst = appendStrings(appendStrings(dst, e.Copying), e.Sinks)
+	dst = appendOptionalLong(appendStrings(appendStrings(dst, e.Copying), e.Sinks), int64(e.EndLSN))
 	if g := e.Gap; g == nil {
 		dst = append(dst, branchNull)
 	} else {
@@ -123,6 +125,7 @@ func DecodeEnd(b []byte, e *End) error {
 	e.Commit = change.LSN(r.optionalLong())
 	e.Snapshot = r.bool()
 	e.Copying, e.Sinks = r.optionalStrings(e.Copying), r.optionalStrings(e.Sinks)
+	e.EndLSN = change.LSN(r.optionalLong())
 	e.Gap, e.Repair = nil, nil
 	if r.present() {
 		e.Gap = &change.Gap{From: change.LSN(r.long()), To: change.LSN(r.long()), Reason: string(r.bytes())}

@@ -19,6 +19,7 @@ func drawEnd(t *rapid.T) *End {
 		Status: rapid.SampledFrom([]string{"END", "HEARTBEAT", "GAP"}).Draw(t, "status"), ID: rapid.String().Draw(t, "id"),
 		EventCount: rapid.Int64().Draw(t, "events"), TimeMillis: rapid.Int64().Draw(t, "time"),
 		Commit: change.LSN(rapid.Uint64().Draw(t, "commit")), Snapshot: rapid.Bool().Draw(t, "snapshot"),
+		EndLSN: change.LSN(rapid.Uint64().Draw(t, "end")),
 	}
 	names := rapid.SliceOfN(rapid.String(), 1, 3)
 	if rapid.Bool().Draw(t, "copying") {
