@@ -144,18 +144,19 @@ func (c *Capture) create(ctx context.Context, l *link) (*lease, error) {
 	if info.Exists {
 		return nil, errTaken
 	}
-	if err := c.mayCreate(ctx); err != nil {
+	if err := c.mayCreate(ctx, l.system); err != nil {
 		return nil, err
 	}
 	return c.createSlot(ctx, l)
 }
 
 // mayCreate refuses when a slot did exist and what it held is lost, unless that may be repaired.
-func (c *Capture) mayCreate(ctx context.Context) error {
+func (c *Capture) mayCreate(ctx context.Context, now system) error {
 	if err := c.attach(ctx); err != nil {
 		return err
 	}
-	_, known, err := c.readLedger()
+	l, known, err := c.readLedger()
+	reason := c.another(l, now)
 	switch {
 	case err != nil:
 		return fatal(err)
@@ -163,6 +164,8 @@ func (c *Capture) mayCreate(ctx context.Context) error {
 		return nil
 	case !known:
 		_, err = c.lose(ctx, c.stateLost())
+	case reason != "":
+		_, err = c.lose(ctx, reason)
 	default:
 		_, err = c.lose(ctx, slotGone)
 	}

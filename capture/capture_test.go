@@ -168,6 +168,7 @@ func TestOperations(t *testing.T) {
 		r := newRecorder(t)
 		c := start(t, cfg, r)
 		r.await(2)
+		c.awaitCopies()
 		d.run(`INSERT INTO a VALUES (3, 30, NULL)`)
 		d.run(`BEGIN; UPDATE a SET n = 11 WHERE id = 1; INSERT INTO b VALUES (7, 'x'); DELETE FROM a WHERE id = 2; COMMIT`)
 		d.run(`UPDATE a SET id = 4 WHERE id = 3`)

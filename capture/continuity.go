@@ -15,11 +15,10 @@ import (
 func (c *Capture) broken(ctx context.Context, l ledger, le *lease) (string, error) {
 	known := max(l.LSN, c.known())
 	at := le.stream.floor + l.Shift
+	other := c.another(l, le.system)
 	switch {
-	case l.ID != le.system.ID:
-		return fmt.Sprintf("the source is another cluster now (system identifier %s, before %s): restored, upgraded or a wrong source.dsn", le.system.ID, l.ID), nil
-	case l.Slot != c.cfg.Slot:
-		return fmt.Sprintf("source.slot is %s now, what Kafka holds came from slot %s", c.cfg.Slot, l.Slot), nil
+	case other != "":
+		return other, nil
 	case c.source.standby:
 		return "", nil // its log may end before that of the one that was read before
 	case at > known && (c.down.Ended() == 0 || c.down.EndedAt() != 0):
@@ -36,6 +35,17 @@ func (c *Capture) broken(ctx context.Context, l ledger, le *lease) (string, erro
 		return "", nil
 	}
 	return c.parted(ctx, l, le.system, known)
+}
+
+// another says why a ledger is of another cluster, or of another slot; empty when it is not.
+func (c *Capture) another(l ledger, now system) string {
+	switch {
+	case l.ID != now.ID:
+		return fmt.Sprintf("the source is another cluster now (system identifier %s, before %s): restored, upgraded or a wrong source.dsn", now.ID, l.ID)
+	case l.Slot != c.cfg.Slot:
+		return fmt.Sprintf("source.slot is %s now, what Kafka holds came from slot %s (where that is left, drop it: it keeps log)", c.cfg.Slot, l.Slot)
+	}
+	return ""
 }
 
 // parted says whether the timeline of the source left the one before where Kafka holds more of it.
@@ -90,4 +100,5 @@ func (c *Capture) stateLost() string {
 	return "topic " + schemas.StateTopic(c.cfg.Name) + " holds nothing, though other topics of the source do: it was deleted or truncated, and capture does not know what the records rest on"
 }
 
+// slotGone is why a slot must be made anew though records rest on one.
 const slotGone = "the slot is gone: dropped, or left behind by a failover or a restored backup"

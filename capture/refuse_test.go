@@ -46,9 +46,66 @@ func TestGaps(t *testing.T) {
 			t.Errorf("%s slots were made: the next start would not see the gap", n)
 		}
 
-		r.journal[ledgerKey] = []byte(strings.Replace(string(r.journal[ledgerKey]), `"system_id":"`, `"system_id":"9`, 1))
+		d.run(`DELETE FROM a`)
+		d.run(`SELECT pg_create_logical_replication_slot('` + slot + `', 'pgoutput')`)
+		refused(t, cfg, r, "which nobody confirmed to it", "on_gap: reconcile")
+
+		was := r.journal[ledgerKey]
+		r.journal[ledgerKey] = []byte(strings.Replace(string(was), `"system_id":"`, `"system_id":"9`, 1))
 		refused(t, cfg, r, "another cluster")
+		delete(r.journal, ledgerKey)
+		refused(t, cfg, r, "it was deleted or truncated")
+		r.journal[ledgerKey] = was
+		r.durable += 1 << 40
+		refused(t, cfg, r, "the log of the source ends at")
 	})
+}
+
+// TestLogBeginsAgain has a source whose log ends before what was captured of it: positions go on above, what
+// is confirmed is of the log, and the next start goes on without a gap.
+func TestLogBeginsAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)`)
+		cfg.OnGap = GapReconcile
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		r.await(1)
+		c.awaitCopies()
+		c.finish()
+		r.durable += 1 << 40
+		r.reached = r.durable
+		before := len(r.groups)
+		c = start(t, cfg, r)
+		r.await(2)
+		c.awaitCopies()
+		d.run(`INSERT INTO a VALUES (2)`)
+		expect(t, r.await(3), []string{"r a after(id:1)", "r a after(id:1)", "c a after(id:2)"})
+		at := d.ask(`SELECT pg_current_wal_lsn()::text`)
+		eventually(t, "the slot to be told", func() bool {
+			return d.ask(`SELECT (confirmed_flush_lsn > $1::pg_lsn)::text FROM pg_replication_slots WHERE slot_name = $2`, at, c.cfg.Slot) == "true"
+		})
+		c.finish()
+		if g := r.groups[before]; g.Gap == nil || g.Gap.To <= g.Gap.From || g.Repair == nil {
+			t.Errorf("the first group after the gap is %+v", g.Group)
+		}
+		marks := len(r.groups)
+		c = start(t, cfg, r)
+		d.run(`INSERT INTO a VALUES (3)`)
+		expectLast(t, r.await(4), "c a after(id:3)")
+		c.finish()
+		for _, g := range r.groups[marks:] {
+			if g.Gap != nil {
+				t.Errorf("a second gap: %+v", g.Gap)
+			}
+		}
+	})
+}
+
+func expectLast(t testing.TB, got []string, want string) {
+	t.Helper()
+	if last := got[len(got)-1]; last != want {
+		t.Errorf("the last change is %s, want %s", last, want)
+	}
 }
 
 func TestSnapshotNever(t *testing.T) {
