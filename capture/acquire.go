@@ -91,11 +91,7 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 			return nil, err
 		}
 	}
-	var from change.LSN
-	if c.progress != nil {
-		from = c.progress.confirmable()
-	}
-	conn, err := l.start(ctx, c.cfg, from, !c.text)
+	conn, err := l.start(ctx, c.cfg, !c.text)
 	switch sqlState(err) {
 	case "":
 	case stateNoPrerequisite:
@@ -186,7 +182,7 @@ func (c *Capture) createSlot(ctx context.Context, l *link) (*lease, error) {
 		return nil, err
 	}
 	le := &lease{system: l.system, created: &slot}
-	conn, err := l.start(ctx, c.cfg, slot.consistent, !c.text)
+	conn, err := l.start(ctx, c.cfg, !c.text)
 	if err != nil {
 		return nil, err
 	}
@@ -223,7 +219,7 @@ func (c *Capture) streamOf(conn net.Conn, l *link, lsn change.LSN) *stream {
 	c.mu.Unlock()
 	s := newStream(conn, l, p, c.metrics)
 	s.confirmable = func() change.LSN {
-		if p := c.progressInForce(); p != nil {
+		if p := c.progressInForce(); p != nil && s.proven.Load() {
 			return p.confirmable()
 		}
 		return 0

@@ -151,9 +151,10 @@ func slotError(err error, name, where string) error {
 // startTimeout bounds the answer to START_REPLICATION.
 const startTimeout = 30 * time.Second
 
-// start takes the connection out of pgconn's hands and starts the stream at from, or at what the slot
-// has confirmed if that is later. From here on every byte is read by us.
-func (l *link) start(ctx context.Context, cfg Config, from change.LSN, binaryTuples bool) (net.Conn, error) {
+// start takes the connection out of pgconn's hands and starts the stream at what the slot has confirmed: a server
+// that is asked for more skips it, whether it is the one that we know or not. From here on every byte is read
+// by us.
+func (l *link) start(ctx context.Context, cfg Config, binaryTuples bool) (net.Conn, error) {
 	if err := l.pg.SyncConn(ctx); err != nil {
 		return nil, err
 	}
@@ -164,7 +165,7 @@ func (l *link) start(ctx context.Context, cfg Config, from change.LSN, binaryTup
 	conn := h.Conn
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	if err := startReplication(conn, startSQL(cfg, from, binaryTuples)); err != nil {
+	if err := startReplication(conn, startSQL(cfg, binaryTuples)); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("cannot start replication from slot %s on %s: %w", cfg.Slot, l.where, err)
 	}
@@ -174,7 +175,7 @@ func (l *link) start(ctx context.Context, cfg Config, from change.LSN, binaryTup
 	return conn, nil
 }
 
-func startSQL(cfg Config, from change.LSN, binaryTuples bool) string {
+func startSQL(cfg Config, binaryTuples bool) string {
 	options := []string{
 		"proto_version '1'",
 		"publication_names '" + strings.ReplaceAll(quote(cfg.Publication), "'", "''") + "'",
@@ -183,7 +184,7 @@ func startSQL(cfg Config, from change.LSN, binaryTuples bool) string {
 	if binaryTuples {
 		options = append(options, "binary 'true'")
 	}
-	return fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL %s (%s)", quote(cfg.Slot), from, strings.Join(options, ", "))
+	return fmt.Sprintf("START_REPLICATION SLOT %s LOGICAL 0/0 (%s)", quote(cfg.Slot), strings.Join(options, ", "))
 }
 
 // startReplication sends the command and reads frame by frame, without reading ahead, until the

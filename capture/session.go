@@ -54,6 +54,7 @@ func (c *Capture) work(ctx context.Context, le *lease, ready chan struct{}) erro
 	if err := c.ready(ctx, le); err != nil {
 		return err
 	}
+	le.stream.proven.Store(true)
 	c.setState(StateStreaming)
 	if err := c.decoder.copies.begin(ctx); err != nil {
 		return err
@@ -205,7 +206,7 @@ func (c *Capture) drain(ctx context.Context, s *stream) {
 		}
 	}
 	if s != nil {
-		_ = s.tell(c.progress.confirmable(), time.Now())
+		_ = s.tell(s.confirmable(), time.Now())
 	}
 }
 

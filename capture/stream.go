@@ -33,7 +33,8 @@ type stream struct {
 	metrics  *Metrics
 	interval time.Duration // of status updates
 
-	confirmable func() change.LSN // progress.confirmable
+	confirmable func() change.LSN // progress.confirmable, once proven
+	proven      atomic.Bool       // what comes here goes on from what Kafka holds: before that nothing is confirmed
 	floor       change.LSN        // what the slot had confirmed before: it is never taken back
 	confirmed   *atomic.Uint64    // the last LSN that PostgreSQL was told, for the status
 
