@@ -88,7 +88,8 @@ func (l *Log) copying() map[string]map[string]bool {
 }
 
 // era is a time in which a topic has one table with one key. Another begins when the table is dropped and
-// created again, is renamed, or gets another key: rows then are under other keys, without a record.
+// created again, is renamed, or gets another key: rows then are under other keys, without a record. So does one after
+// a gap in the source's log.
 type era struct {
 	from  change.Position
 	table uint32
@@ -119,12 +120,25 @@ func (l *Log) eras() map[string]eras {
 	topics, seen := map[string]eras{}, map[uint32]bool{}
 	for _, r := range order {
 		all := topics[r.Topic]
-		if n := len(all); n == 0 || !all[n-1].holds(r) {
-			topics[r.Topic] = append(all, &era{from: r.Position, table: r.Table, key: r.keyFrame(), fresh: n == 0 && r.Table == 0 || r.Table != 0 && !seen[r.Table]})
+		n := len(all)
+		lost := n > 0 && l.gap(all[n-1].from, r.Position)
+		if n == 0 || lost || !all[n-1].holds(r) {
+			fresh := n == 0 && r.Table == 0 || r.Table != 0 && !seen[r.Table]
+			topics[r.Topic] = append(all, &era{from: r.Position, table: r.Table, key: r.keyFrame(), fresh: fresh && !lost})
 		}
 		seen[r.Table] = true
 	}
 	return topics
+}
+
+// gap tells whether a gap is marked between two positions: what rows there are after it nobody knows.
+func (l *Log) gap(from, to change.Position) bool {
+	for _, e := range l.Ends {
+		if at := (change.Position{Commit: e.Commit}); e.Status == "GAP" && from.Compare(at) < 0 && at.Compare(to) <= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // holds tells whether a record, which may have no key, belongs to the era.
