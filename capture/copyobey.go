@@ -97,7 +97,7 @@ func (k *copies) asked(ctx context.Context, r *CopyRequest) (*tableCopy, error) 
 	t := &tableCopy{table: table, learned: table.Table, busy: map[int]bool{}}
 	t.ID, t.Kind, t.State, t.Table, t.Where, t.Sink = r.ID, CopyAsked, CopyWaiting, r.Table, r.Where, r.Sink
 	if table.Table != nil {
-		t.OID = table.OID
+		t.OID, t.Whole = table.OID, len(table.Key) == 0
 	}
 	if err := k.add(ctx, t); err != nil {
 		return nil, err
@@ -133,9 +133,8 @@ func (k *copies) meant(ctx context.Context, r *CopyRequest) (snapshot.Table, str
 	if err != nil {
 		return t, err.Error()
 	}
-	if len(t.Key) == 0 {
-		return t, r.Table + " has no key: rows that come again could not be told from those that a destination has, and would be there twice; " +
-			"give it a primary key, or let the sinks begin anew"
+	if len(t.Key) == 0 && r.Where != "" {
+		return t, r.Table + " has no key: some rows that come again could not be told from those that a destination has; let the whole table be copied, which replaces it there"
 	}
 	t.Where = r.Where
 	return t, ""

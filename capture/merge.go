@@ -116,9 +116,10 @@ func (d *decoder) publishReading(ctx context.Context, r *reading) (ok bool, err 
 	return true, k.progress(ctx, r.copy, rows, r.rows.Bytes(), done)
 }
 
-// whole notes that the last rows of a copy are those of a group.
+// whole notes that the last rows of a copy are those of a group. Destinations replace those of a table without
+// key that they have already.
 func (k *copies) whole(c *tableCopy, t *change.Table, g *change.Group) {
-	if c.Kind == CopyRepair {
+	if c.Kind == CopyRepair || c.Kind == CopyAsked && c.Whole {
 		g.Swept = t
 	}
 	c.State = CopyDone
