@@ -49,8 +49,8 @@ func sqlState(err error) string {
 }
 
 // temporary tells whether trying again may help: connections that fail, servers that are starting,
-// stopping or full, and PostgreSQL's own internal errors (XX000), which a walsender that decodes beside
-// a TRUNCATE was seen to give once ("could not map filenumber to relation OID") and a new one did not.
+// stopping or full, and PostgreSQL's own internal errors (XX000): that of a slot which cannot decode passes when
+// the slot goes on from a later place, and is counted otherwise (noteUndecodable).
 // What the server refuses for another reason it will refuse again.
 func temporary(err error) bool {
 	var f *fatalError

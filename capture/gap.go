@@ -121,7 +121,7 @@ func (c *Capture) repairTables(ctx context.Context, le *lease, mark change.LSN) 
 		return err
 	}
 	for _, t := range c.tables {
-		r := newCopy(repairID(t.QualifiedName()), CopyRepair, t, barrier)
+		r := newCopy(repairID(t.QualifiedName(), mark), CopyRepair, t, barrier)
 		r.Gap = mark
 		if err := k.add(ctx, r); err != nil {
 			return err

@@ -79,8 +79,8 @@ func planKey(id string) string { return "copy/" + id + "/plan" }
 // firstID names the first copy of a table.
 func firstID(table string) string { return CopyFirst + "/" + table }
 
-// repairID names the repair of a table.
-func repairID(table string) string { return CopyRepair + "/" + table }
+// repairID names the repair of a table. It has the gap in it, so that wishes for an earlier one do not count.
+func repairID(table string, mark change.LSN) string { return CopyRepair + "/" + table + "@" + mark.String() }
 
 // active tells whether rows are still to come.
 func (t *tableCopy) active() bool {
