@@ -1,7 +1,7 @@
 # Everything a developer runs. Versions of tools are in .ci/versions, of servers in
 # integration/harness (kafka.jars, apicurio.go) and internal/localpg/install.go.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz integration copies servers bench demo
+.PHONY: help build test race lint fuzz integration copies servers bench bench-peers demo
 
 UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
 REAL = SLUICE_REQUIRE_SERVERS=1
@@ -39,6 +39,9 @@ copies: servers ## many seeds of the random tests of copies, some ten minutes
 
 bench: servers ## measure beside the limit and print the figures; ARGS go to the program
 	@go run ./bench $(ARGS)
+
+bench-peers: servers ## the same for the copy of a table, beside Debezium (needs mvn and java)
+	@go run ./bench -workloads S -peers $(ARGS)
 
 demo: build ## PostgreSQL to PostgreSQL through embedded Kafka on this machine; ARGS=--once makes the tour
 	@bin/sluice demo $(ARGS)

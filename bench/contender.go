@@ -21,6 +21,7 @@ type sample struct {
 	Seconds float64 `json:"seconds"` // from the start of the process until the last change is safe
 	CPU     float64 `json:"cpu_seconds"`
 	PeakMB  float64 `json:"peak_mb"` // resident, of the process
+	Broker  float64 `json:"broker_cpu_seconds,omitempty"`
 }
 
 // measure takes what the kernel has counted for an ended process.

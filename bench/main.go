@@ -19,6 +19,7 @@ func main() {
 	workloads := flag.String("workloads", "A,B,S,L", "which backlogs: A one transaction, B 1,000-row transactions, C one-row updates, D 1,000-row updates, S a table that is there, L the same while it is changed")
 	flag.Int64Var(&p.rows, "rows", 1_000_000, "rows of a backlog (a fifth of it for C)")
 	flag.IntVar(&p.runs, "runs", 3, "drains of each backlog by each contender")
+	flag.BoolVar(&p.peers, "peers", false, "also Debezium, from Maven, in S")
 	flag.StringVar(&p.out, "out", "bench/results", "folder for the results")
 	flag.Parse()
 	p.workloads = strings.Split(*workloads, ",")

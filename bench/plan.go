@@ -23,6 +23,7 @@ type plan struct {
 	runs      int
 	workloads []string
 	out       string
+	peers     bool
 }
 
 // bench holds the servers and the binary under test.
@@ -52,6 +53,11 @@ func (p plan) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, b.stop()) }()
 	if err := b.start(ctx); err != nil {
 		return err
+	}
+	if p.peers {
+		if err := b.fetchPeers(ctx); err != nil {
+			return err
+		}
 	}
 	report := newReport(p)
 	report.header(os.Stdout)

@@ -51,6 +51,9 @@ func newReport(p plan) *report {
 		"pg_recvlogical": "proto_version=1, --fsync-interval 0, -f /dev/null",
 		"rows":           fmt.Sprintf("table orders of 8 columns, seed %d", seed),
 	}
+	if p.peers {
+		settings["debezium"] = debeziumSettings
+	}
 	for k, v := range postgresSettings {
 		settings["postgresql "+k] = v
 	}
@@ -82,14 +85,30 @@ func (r *report) add(w io.Writer, res result) {
 	r.Results = append(r.Results, res)
 	w = io.MultiWriter(w, &r.text)
 	fmt.Fprintf(w, "\n%s: %d %s; median (least to most) of %d drains, in turn\n", res.Workload, res.Rows, res.Title, r.plan.runs)
-	fmt.Fprintf(w, "  %-38s %26s %22s %22s\n", "", "rows/s", "CPU µs/row", "peak MB")
+	fmt.Fprintf(w, "  %-38s %26s %22s %22s %26s\n", "", "rows/s", "CPU µs/row", "peak MB", brokerColumn(res))
 	for _, s := range res.Runs {
 		rows := float64(res.Rows)
-		fmt.Fprintf(w, "  %-38s %26s %22s %22s\n", s.Contender,
+		broker := ""
+		if brokerColumn(res) != "" {
+			broker = spread("%.2f", s.Samples, func(x sample) float64 { return x.Broker / rows * 1e6 })
+		}
+		fmt.Fprintf(w, "  %-38s %26s %22s %22s %26s\n", s.Contender,
 			spread("%.0f", s.Samples, func(x sample) float64 { return rows / x.Seconds }),
 			spread("%.2f", s.Samples, func(x sample) float64 { return x.CPU / rows * 1e6 }),
-			spread("%.0f", s.Samples, func(x sample) float64 { return x.PeakMB }))
+			spread("%.0f", s.Samples, func(x sample) float64 { return x.PeakMB }), broker)
 	}
+}
+
+// brokerColumn is the heading of the broker's CPU, empty where it was not measured.
+func brokerColumn(res result) string {
+	for _, s := range res.Runs {
+		for _, x := range s.Samples {
+			if x.Broker > 0 {
+				return "broker CPU µs/row"
+			}
+		}
+	}
+	return ""
 }
 
 // spread gives "median (least to most)".

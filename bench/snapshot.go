@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,11 +21,15 @@ import (
 
 // snapshotContenders copy the rows that a table has.
 func (b *bench) snapshotContenders() []contender {
-	return []contender{
+	all := []contender{
 		{"COPY to /dev/null, binary", copyToNull},
 		{"sluice first copy into Kafka, 1 worker", snapshotSluice(1)},
 		{"sluice first copy into Kafka, 2 workers", snapshotSluice(2)},
 	}
+	if b.peers {
+		all = append(all, contender{"Debezium initial snapshot into Kafka", snapshotDebezium})
+	}
+	return all
 }
 
 // snapshot loads a table and has every contender copy it, in turn.
@@ -54,14 +60,29 @@ func (b *bench) snapshot(ctx context.Context) (result, error) {
 			if _, err := conn.Exec(ctx, "checkpoint"); err != nil {
 				return r, err
 			}
+			before := b.brokerCPU()
 			s, err := c.drain(ctx, job)
 			if err != nil {
 				return r, fmt.Errorf("%s: %w", c.name, err)
 			}
+			s.Broker = b.brokerCPU() - before
 			r.add(c.name, s)
 		}
 	}
 	return r, nil
+}
+
+// brokerCPU gives the seconds of CPU that the broker has used (proc(5): utime and stime, in hundredths).
+func (b *bench) brokerCPU() float64 {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.kafka.PID(0))) // elsewhere it stays unknown
+	_, rest, _ := strings.Cut(string(text), ") ")
+	f := strings.Fields(rest)
+	if len(f) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(f[11], 64)
+	system, _ := strconv.ParseFloat(f[12], 64)
+	return (user + system) / 100
 }
 
 // copyToNull has PostgreSQL's own client read the table as a copy does, and throws everything away.
