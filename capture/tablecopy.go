@@ -80,7 +80,9 @@ func planKey(id string) string { return "copy/" + id + "/plan" }
 func firstID(table string) string { return CopyFirst + "/" + table }
 
 // repairID names the repair of a table. It has the gap in it, so that wishes for an earlier one do not count.
-func repairID(table string, mark change.LSN) string { return CopyRepair + "/" + table + "@" + mark.String() }
+func repairID(table string, mark change.LSN) string {
+	return CopyRepair + "/" + table + "@" + mark.String()
+}
 
 // active tells whether rows are still to come.
 func (t *tableCopy) active() bool {
