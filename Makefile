@@ -34,8 +34,8 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 	@.ci/fuzz
 
 copies: servers ## many seeds of the random tests of copies, some ten minutes
-	$(REAL) go test -race ./capture -run TestCopiesAmongWrites -count=20 -timeout 20m
-	$(REAL) go test ./integration -run TestCopiesUnderKills -count=10 -timeout 20m
+	$(REAL) go test -race ./capture -run 'Test(Copies|Gaps)AmongWrites' -count=20 -timeout 20m
+	$(REAL) go test ./integration -run 'TestCopiesUnderKills|TestSlotDropped' -count=10 -timeout 20m
 
 bench: servers ## measure beside the limit and print the figures; ARGS go to the program
 	@go run ./bench $(ARGS)

@@ -81,7 +81,7 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 	}
 	switch {
 	case info.Status == "lost":
-		return nil, c.giveUpSlot(ctx, "PostgreSQL has removed log that the slot still needed, or has invalidated it (wal_status is lost: max_slot_wal_keep_size or idle_replication_slot_timeout was exceeded, or rows that it needed were removed)")
+		return nil, c.giveUpSlot(ctx, lostSlot(info))
 	case c.unmapped >= mostUnmapped:
 		c.unmapped = 0
 		return nil, c.giveUpSlot(ctx, "PostgreSQL cannot decode what the slot gives: it does not know of tables that were altered while the slot was made (the error is \"could not map filenode\")")
@@ -103,6 +103,13 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 		return nil, err
 	}
 	return &lease{stream: c.streamOf(conn, l, info.Confirmed), system: l.system}, nil
+}
+
+func lostSlot(info slotInfo) string {
+	if info.Invalid != "" {
+		return "PostgreSQL has invalidated the slot (wal_status is lost, invalidation_reason " + info.Invalid + ")"
+	}
+	return "PostgreSQL has removed log that the slot still needed (wal_status is lost: max_slot_wal_keep_size was exceeded, or the slot was invalidated)"
 }
 
 // giveUpSlot drops a slot that is of no use, when what it held may be repaired. It gives errTaken: the next look

@@ -122,12 +122,15 @@ func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64, gaps bool) {
 			c = start(t, cfg, f)
 			continue
 		}
-		switch rnd.IntN(3) {
+		switch rnd.IntN(4) {
 		case 0:
 			f.crash()
 			<-c.done
 		case 1:
 			c.finish()
+		case 2:
+			c.pauseCopies(rnd)
+			continue
 		default:
 			d.run("SELECT pg_terminate_backend(pid) FROM pg_stat_replication WHERE state = 'streaming'")
 			continue
@@ -167,6 +170,20 @@ func (c *running) loseSlot(d *db, rnd *rand.Rand, f *folder) {
 	if rnd.IntN(2) == 0 {
 		d.run("SELECT pg_create_logical_replication_slot('" + slot + "', 'pgoutput')")
 	}
+}
+
+// pauseCopies has copies pause for a while.
+func (c *running) pauseCopies(rnd *rand.Rand) {
+	var wishes []CopyRequest
+	for _, s := range c.Status().Copies {
+		wishes = append(wishes, CopyRequest{ID: s.ID, Wanted: WantPause})
+	}
+	c.RequestCopies(wishes)
+	time.Sleep(time.Duration(rnd.IntN(300)) * time.Millisecond)
+	for i := range wishes {
+		wishes[i].Wanted = WantRun
+	}
+	c.RequestCopies(wishes)
 }
 
 func write(ctx context.Context, conn *pgx.Conn, rnd *rand.Rand) {

@@ -86,6 +86,7 @@ func (c *Capture) bridge(ctx context.Context, le *lease, l ledger, g *gap) error
 	if err := c.enter(ctx, le); err != nil { // durable, and all before it; the note of the gap is gone with it
 		return err
 	}
+	c.metrics.gaps.Inc()
 	c.log.Warn("the gap is marked; tables are copied again, and sinks delete what is no more at the source", "from", g.From, "to", floor, "tables", len(c.tables))
 	return nil
 }

@@ -23,6 +23,7 @@ type Metrics struct {
 	copyRows   *prometheus.GaugeVec   // by table, estimated
 	copies     *prometheus.GaugeVec   // by state
 	uncaptured prometheus.Gauge       // tables
+	gaps       prometheus.Counter
 }
 
 // NewMetrics makes the figures and registers them; reg may be nil.
@@ -35,6 +36,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		bytes:      counter("received_bytes_total", "Bytes of the replication stream."),
 		reads:      counter("reads_total", "Reads from the replication connection."),
 		reconnects: counter("reconnects_total", "Replication connections lost and sought again."),
+		gaps:       counter("gaps_total", "Losses of log that were marked in the transaction topic and are repaired by copying every table again."),
 		waiting:    gauge("buffer_bytes", "Bytes of the stream received and not yet decoded, in whole buffers."),
 		confirmed:  gauge("confirmed_lsn_bytes", "Log position confirmed to PostgreSQL, as a number."),
 		durable:    gauge("durable_lsn_bytes", "End of the last group that Kafka holds whole, as a number."),
@@ -55,7 +57,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Name: "sluice_tables_uncaptured", Help: "Tables that should be captured, or were, and whose changes are not; status names them.",
 	})
 	if reg != nil {
-		reg.MustRegister(m.uncaptured, m.changes, m.groups, m.bytes, m.reads, m.reconnects, m.waiting, m.confirmed,
+		reg.MustRegister(m.uncaptured, m.changes, m.groups, m.bytes, m.reads, m.reconnects, m.gaps, m.waiting, m.confirmed,
 			m.durable, m.slotBytes, m.slotSafe, m.lag, m.copiedRows, m.copyRows, m.copies)
 	}
 	return m

@@ -2,7 +2,9 @@ package capture
 
 import (
 	"context"
+	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -59,6 +61,37 @@ func TestGaps(t *testing.T) {
 		r.durable += 1 << 40
 		refused(t, cfg, r, "the log of the source ends at")
 	})
+}
+
+// TestLostSlot has PostgreSQL remove log that the slot needs.
+func TestLostSlot(t *testing.T) {
+	for _, version := range []int{15, 18} {
+		t.Run(fmt.Sprint("PostgreSQL ", version), func(t *testing.T) {
+			pg := harness.Postgres(t, harness.Options{Version: version, Settings: map[string]string{"max_slot_wal_keep_size": "1MB", "min_wal_size": "32MB", "max_wal_size": "32MB"}})
+			cfg := Config{Name: "lost", DSN: pg.NewDatabase(), Tables: []string{"public.a"}}
+			d := connect(t, cfg.DSN)
+			d.run(`CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1), (2)`)
+			r := newRecorder(t)
+			c := start(t, cfg, r)
+			r.await(2)
+			c.awaitCopies()
+			c.finish()
+			d.run(`DELETE FROM a WHERE id = 1`)
+			eventually(t, "the slot to be lost", func() bool {
+				d.run(`SELECT pg_logical_emit_message(true, 'x', repeat('x', 1000)) FROM generate_series(1, 20000)`)
+				d.run(`SELECT pg_switch_wal()`)
+				d.run(`CHECKPOINT`)
+				return d.ask(`SELECT wal_status FROM pg_replication_slots`) == "lost"
+			})
+			refused(t, cfg, r, "wal_status is lost", r.Durable().String())
+			cfg.OnGap = GapReconcile
+			c = start(t, cfg, r)
+			c.awaitCopies()
+			d.run(`INSERT INTO a VALUES (3)`)
+			expectLast(t, r.awaitThat(func(all []string) bool { return slices.Contains(all, "c a after(id:3)") }), "c a after(id:3)")
+			c.finish()
+		})
+	}
 }
 
 // TestLogBeginsAgain has a source whose log ends before what was captured of it: positions go on above, what

@@ -127,6 +127,7 @@ type slotInfo struct {
 	Plugin    string
 	Database  string
 	Status    string // wal_status: reserved, extended, unreserved, lost
+	Invalid   string // invalidation_reason of PostgreSQL 17
 	Failover  bool   // standbys that synchronize slots keep a copy
 	Confirmed change.LSN
 	Bytes     int64 // of log that it holds back
@@ -138,18 +139,18 @@ type slotInfo struct {
 func (s *source) syncsSlots() bool { return s.version >= 170000 && !s.standby }
 
 func (s *source) slot(ctx context.Context, name string) (slotInfo, error) {
-	failover := "false"
+	failover, invalid := "false", "''"
 	if s.version >= 170000 {
-		failover = "failover"
+		failover, invalid = "failover", "coalesce(invalidation_reason, '')"
 	}
 	q := `
 		SELECT active, coalesce(active_pid, 0), coalesce(plugin, ''), coalesce(database, ''), coalesce(wal_status, 'lost'),
 			coalesce(confirmed_flush_lsn, '0/0')::text, coalesce(safe_wal_size, -1),
-			coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint, ` + failover + `
+			coalesce(pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, restart_lsn), 0)::bigint, ` + failover + ", " + invalid + `
 		FROM pg_replication_slots WHERE slot_name = $1`
 	i := slotInfo{Exists: true}
 	var confirmed string
-	err := s.pool.QueryRow(ctx, q, name).Scan(&i.Active, &i.PID, &i.Plugin, &i.Database, &i.Status, &confirmed, &i.Safe, &i.Bytes, &i.Failover)
+	err := s.pool.QueryRow(ctx, q, name).Scan(&i.Active, &i.PID, &i.Plugin, &i.Database, &i.Status, &confirmed, &i.Safe, &i.Bytes, &i.Failover, &i.Invalid)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return slotInfo{}, nil
 	}

@@ -138,7 +138,7 @@ func TestCopiesUnderKills(t *testing.T) {
 		s = strings.Replace(s, "[public.wide, public.loose, public.late]", "[public.wide, public.loose]", 1)
 		return strings.Replace(s, "kafka:", "  snapshot: {chunk: 64kB, workers: 3}\nkafka:", 1)
 	})
-	d.exec(`CREATE TABLE wide (id int PRIMARY KEY, n int, big text)`, `ALTER TABLE wide ALTER big SET STORAGE EXTERNAL`,
+	d.exec(`CREATE SEQUENCE rises`, wideTable, `ALTER TABLE wide ALTER big SET STORAGE EXTERNAL`,
 		`INSERT INTO wide SELECT g, 0, repeat(md5(g::text), 1 + 70 * (g % 2)) FROM generate_series(1, 6000) g`,
 		`CREATE TABLE loose (n int, v text)`, `ALTER TABLE loose REPLICA IDENTITY FULL`, `INSERT INTO loose SELECT g, 'x' FROM generate_series(1, 3000) g`,
 		`CREATE TABLE late (id uuid PRIMARY KEY, v text)`, `INSERT INTO late SELECT md5(g::text)::uuid, repeat('x', 100) FROM generate_series(1, 4000) g`)
@@ -148,10 +148,13 @@ func TestCopiesUnderKills(t *testing.T) {
 	writing := make(chan error, 1)
 	go func() { writing <- churn(ctx, d.source, seed) }()
 	time.AfterFunc(2*time.Second, func() { d.edit("[public.wide, public.loose]", "[public.wide, public.loose, public.late]") })
+	pauses := make(chan int, 1)
+	go func() { pauses <- d.pauseAtTimes(ctx, rand.New(rand.NewPCG(seed, 8))) }()
 	processes.killUntil(ctx, rand.New(rand.NewPCG(seed, 7)))
 	if err := <-writing; err != nil {
 		t.Fatal(err)
 	}
+	paused := <-pauses
 	d.stop(processes.capture)
 	processes.capture = d.start("capture")
 	for _, table := range []string{"public.wide", "public.loose", "public.late"} {
@@ -159,9 +162,31 @@ func TestCopiesUnderKills(t *testing.T) {
 	}
 	d.caughtUp(90 * time.Second)
 	d.same("public.wide", "public.loose", "public.late")
-	t.Logf("%d kills of capture, %d of the sink", processes.kills[0], processes.kills[1])
+	t.Logf("%d kills of capture, %d of the sink, %d pauses", processes.kills[0], processes.kills[1], paused)
+	d.topicsHold()
 	d.stop(processes.sink)
 	d.stop(processes.capture)
+}
+
+// wideTable has a column that every write raises.
+const wideTable = `CREATE TABLE wide (id int PRIMARY KEY, n int, big text, rises bigint NOT NULL DEFAULT nextval('rises'))`
+
+// pauseAtTimes has the copies pause and go on, from outside, until ctx ends, and go on in the end.
+func (d *deployment) pauseAtTimes(ctx context.Context, random *rand.Rand) (pauses int) {
+	for ctx.Err() == nil {
+		for _, wish := range []string{"pause", "resume"} {
+			select {
+			case <-time.After(time.Duration(200+random.IntN(800)) * time.Millisecond):
+			case <-ctx.Done():
+			}
+			// Where no copy is under way there is none to pause.
+			if _, status := d.command("snapshot", wish); status == 0 && wish == "pause" {
+				pauses++
+			}
+		}
+	}
+	d.command("snapshot", "resume")
+	return pauses
 }
 
 func (d *deployment) awaitFirst(table string) {
@@ -189,11 +214,12 @@ func churn(ctx context.Context, dsn string, seed uint64) error {
 	for ctx.Err() == nil {
 		n := 1 + rnd.IntN(7000)
 		statements := []string{
-			fmt.Sprintf("UPDATE wide SET n = n + 1 WHERE id = %d", n),
-			fmt.Sprintf("UPDATE wide SET big = repeat(md5('%d'), 80) WHERE id = %d", rnd.Int(), n),
-			fmt.Sprintf("UPDATE wide SET id = id + 10000 WHERE id = %d", n),
+			fmt.Sprintf("UPDATE wide SET n = n + 1, rises = nextval('rises') WHERE id = %d", n),
+			fmt.Sprintf("UPDATE wide SET big = repeat(md5('%d'), 80), rises = nextval('rises') WHERE id = %d", rnd.Int(), n),
+			fmt.Sprintf("UPDATE wide SET id = id + 10000, rises = nextval('rises') WHERE id = %d", n),
 			fmt.Sprintf("DELETE FROM wide WHERE id = %d", n),
 			fmt.Sprintf("INSERT INTO wide VALUES (%d, 1, 'new') ON CONFLICT DO NOTHING", n),
+			fmt.Sprintf("SAVEPOINT s; UPDATE wide SET n = -1, rises = nextval('rises') WHERE id = %d; ROLLBACK TO s", n),
 			fmt.Sprintf("UPDATE loose SET v = v || '.' WHERE n = %d", n),
 			fmt.Sprintf("DELETE FROM loose WHERE n = %d", n),
 			fmt.Sprintf("INSERT INTO loose VALUES (%d, 'new')", n),

@@ -69,7 +69,7 @@ func (d *deployment) marks() (all []check.End) {
 func TestSlotDroppedUnderPipeline(t *testing.T) {
 	tables := []string{"public.wide", "public.loose", "public.late", "public.codes"}
 	d := newDeployment(t, 15, tables, repairing)
-	d.exec(`CREATE TABLE wide (id int PRIMARY KEY, n int, big text)`, `ALTER TABLE wide ALTER big SET STORAGE EXTERNAL`,
+	d.exec(`CREATE SEQUENCE rises`, wideTable, `ALTER TABLE wide ALTER big SET STORAGE EXTERNAL`,
 		`INSERT INTO wide SELECT g, 0, repeat(md5(g::text), 1 + 70 * (g % 2)) FROM generate_series(1, 6000) g`,
 		`CREATE TABLE loose (n int, v text)`, `ALTER TABLE loose REPLICA IDENTITY FULL`, `INSERT INTO loose SELECT g, 'x' FROM generate_series(1, 3000) g`,
 		`CREATE TABLE late (id uuid PRIMARY KEY, v text)`, `INSERT INTO late SELECT md5(g::text)::uuid, repeat('x', 100) FROM generate_series(1, 4000) g`,
@@ -84,7 +84,7 @@ func TestSlotDroppedUnderPipeline(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		// What is deleted commits after the slot is gone, and before there is another: that waits for us.
 		d.exec(fmt.Sprintf(`DO $$ BEGIN
-			DELETE FROM wide WHERE id %% 7 = 0; UPDATE wide SET big = 'in the gap' WHERE id %% 7 = 1; INSERT INTO wide SELECT g, 9, 'new' FROM generate_series(20001, 20100) g ON CONFLICT DO NOTHING;
+			DELETE FROM wide WHERE id %% 7 = 0; UPDATE wide SET big = 'in the gap', rises = nextval('rises') WHERE id %% 7 = 1; INSERT INTO wide SELECT g, 9, 'new' FROM generate_series(20001, 20100) g ON CONFLICT DO NOTHING;
 			DELETE FROM loose WHERE n %% 5 = 0; DELETE FROM late WHERE v LIKE 'x%%' AND random() < 0.3; DELETE FROM codes WHERE random() < 0.3;
 			FOR i IN 1..1000 LOOP
 				PERFORM pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = 'sluice_%[1]s' AND active;

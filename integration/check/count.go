@@ -141,14 +141,24 @@ func Complete(l *Log) []Violation {
 	}
 	var found []Violation
 	for _, id := range slices.Sorted(maps.Keys(groups)) {
-		if g := groups[id]; !g.snapshot {
+		if g := groups[id]; !g.snapshot && !l.cut(g.first.Position.Commit) {
 			found = append(found, violation("complete", "group %s has no END; its first record is %s", id, g.first))
 		}
 	}
 	return found
 }
 
-// dropped are the groups of snapshots that have no END: readers leave them out.
+// cut tells whether a transaction stands before the mark of a gap, which may have taken its rest.
+func (l *Log) cut(commit change.LSN) bool {
+	for _, e := range l.Ends {
+		if e.Commit > commit {
+			return e.Status == "GAP"
+		}
+	}
+	return false
+}
+
+// dropped are the groups that have no END, of snapshots or cut by a gap: readers leave them out.
 func (l *Log) dropped() map[string]bool {
 	groups, _ := l.groups()
 	for _, e := range l.Ends {
@@ -156,7 +166,7 @@ func (l *Log) dropped() map[string]bool {
 	}
 	dropped := map[string]bool{}
 	for id, g := range groups {
-		dropped[id] = g.snapshot
+		dropped[id] = g.snapshot || l.cut(g.first.Position.Commit)
 	}
 	return dropped
 }

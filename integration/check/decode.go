@@ -151,6 +151,7 @@ func (r *Record) fill(envelope fields) error {
 		r.Collection = "message"
 	}
 	r.Position = change.Position{Commit: change.LSN(source.long("commit_lsn")), Ordinal: source.long("ordinal")}
+	r.Rises = envelope.block("after").long("rises")
 	snapshot := source.text("snapshot")
 	r.Snapshot = snapshot != "" && snapshot != "false"
 	r.Group = transaction.text("id")

@@ -90,3 +90,23 @@ func Keys(l *Log) []Violation {
 	}
 	return found
 }
+
+// NeverBack finds records of a key that show its row older than a record before, by a column that every write at the
+// source raises. A row that is copied may be the one that is there.
+func NeverBack(l *Log) []Violation {
+	type row struct{ topic, key string }
+	var found []Violation
+	newest := map[row]*Record{}
+	for i := range l.Records {
+		r := &l.Records[i]
+		if r.Rises == 0 {
+			continue
+		}
+		k := row{r.Topic, string(r.Key)}
+		if last := newest[k]; last != nil && (r.Rises < last.Rises || r.Rises == last.Rises && r.Op != byte(change.Read)) {
+			found = append(found, violation("never back", "%s has version %d after %d in %s", r, r.Rises, last.Rises, last))
+		}
+		newest[k] = r
+	}
+	return found
+}

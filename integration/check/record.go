@@ -26,6 +26,8 @@ type Record struct {
 	Group      string // transaction.id
 	// TotalOrder and CollectionOrder are the envelope's, from 1 within the group.
 	TotalOrder, CollectionOrder int64
+	// Rises is the row's column of that name, which every write at the source raises; 0 in tables without one.
+	Rises int64
 }
 
 // String says where the record is and what it is.
@@ -90,7 +92,7 @@ func violation(rule, format string, args ...any) Violation {
 // Check runs every validator of topics.
 func (l *Log) Check() []Violation {
 	var found []Violation
-	for _, rule := range []func(*Log) []Violation{Order, Once, Keys, Chains, Counts, Complete} {
+	for _, rule := range []func(*Log) []Violation{Order, Once, NeverBack, Keys, Chains, Counts, Complete} {
 		found = append(found, rule(l)...)
 	}
 	return found
