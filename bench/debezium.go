@@ -88,8 +88,12 @@ func snapshotDebezium(ctx context.Context, d drainJob) (sample, error) {
 	}
 	waiting, giveUp := context.WithTimeout(ctx, drainTime)
 	defer giveUp()
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait(); giveUp() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // it is killed
+		close(ended)
+		giveUp()
+	}()
 	wall, late := awaitRows(waiting, client, d.name+".public.orders", d.rows)
 	_ = cmd.Process.Signal(syscall.SIGKILL) // what it would still write does not matter
 	<-ended
