@@ -26,7 +26,7 @@ func (c *Capture) beat(ctx context.Context) error {
 	for n := 0; ; n++ {
 		err := c.pulse(ctx, n%slotEvery == 0)
 		if err != nil && !troubled && ctx.Err() == nil {
-			c.log.Warn("cannot write the heartbeat or look at the slot; lag will seem to grow", "error", err)
+			c.log.Warn("cannot write the heartbeat or look at the slot; lag will seem to grow, and the slot keeps log while nothing is captured", "error", err)
 		}
 		troubled = err != nil
 		for more := true; more; {

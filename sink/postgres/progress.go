@@ -32,7 +32,7 @@ var progressComments = []string{
 	`COMMENT ON COLUMN sluice.progress.commit_lsn IS 'Commit position at the source of the last transaction applied here'`,
 	`COMMENT ON COLUMN sluice.progress.commit_time IS 'When that transaction committed at the source, by its clock'`,
 	`COMMENT ON COLUMN sluice.progress.applied_at IS 'When it was applied here, by the clock of this server'`,
-	`COMMENT ON COLUMN sluice.progress.complete IS 'False until the initial snapshot is in'`,
+	`COMMENT ON COLUMN sluice.progress.complete IS 'False while rows of its tables are still to come: until the first copies are in, and during a repair after a gap'`,
 	`COMMENT ON COLUMN sluice.progress.epoch IS 'Raised by each process that takes the sink over: an older one can commit nothing'`,
 	`COMMENT ON COLUMN sluice.progress.offsets IS 'Next offset to read, by Kafka topic and partition'`,
 }
