@@ -137,6 +137,7 @@ func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64, gaps bool) {
 		}
 		c = start(t, cfg, f)
 	}
+	c.resumeCopies()
 	c.awaitCopies()
 	time.Sleep(100 * time.Millisecond)
 	stop()
@@ -155,6 +156,7 @@ func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64, gaps bool) {
 // loseSlot ends capture and drops its slot, or makes another one under its name.
 func (c *running) loseSlot(d *db, rnd *rand.Rand, f *folder) {
 	c.t.Helper()
+	eventually(c.t, "the stream", func() bool { return len(c.Status().Copies) > 0 }) // a slot without publication decodes nothing
 	if rnd.IntN(2) == 0 {
 		f.crash()
 		<-c.done
@@ -180,8 +182,16 @@ func (c *running) pauseCopies(rnd *rand.Rand) {
 	}
 	c.RequestCopies(wishes)
 	time.Sleep(time.Duration(rnd.IntN(300)) * time.Millisecond)
-	for i := range wishes {
-		wishes[i].Wanted = WantRun
+	c.resumeCopies()
+}
+
+// resumeCopies has copies go on that are paused, also since before a crash: wishes come anew at each start.
+func (c *running) resumeCopies() {
+	c.t.Helper()
+	eventually(c.t, "the copies that there are", func() bool { return len(c.Status().Copies) > 0 })
+	var wishes []CopyRequest
+	for _, s := range c.Status().Copies {
+		wishes = append(wishes, CopyRequest{ID: s.ID, Wanted: WantRun})
 	}
 	c.RequestCopies(wishes)
 }

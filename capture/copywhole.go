@@ -33,8 +33,7 @@ const holdAfter = 2
 
 // wholeTable copies a table as a whole.
 func (w *copyWorker) wholeTable(ctx context.Context, j *job) error {
-	hold := j.whole.missed >= holdAfter
-	err := w.tryWhole(ctx, j, hold)
+	err := w.tryWhole(ctx, j)
 	if errors.Is(err, errPassed) {
 		return w.copies.call(ctx, func(context.Context) error { j.whole.missed++; return nil })
 	}
@@ -44,17 +43,17 @@ func (w *copyWorker) wholeTable(ctx context.Context, j *job) error {
 	return nil
 }
 
-// tryWhole takes a snapshot and waits for its place. With hold no transaction is published from before the
+// tryWhole takes a snapshot and waits for its place. With j.hold no transaction is published from before the
 // snapshot is taken, which waits for the transactions that are open at the source, until its place is known.
-func (w *copyWorker) tryWhole(ctx context.Context, j *job, hold bool) error {
+func (w *copyWorker) tryWhole(ctx context.Context, j *job) error {
 	o := &wholeCopy{copy: j.whole, table: j.table.Table, turn: make(chan *change.Group, 1), done: make(chan error, 1)}
-	if err := w.copies.call(ctx, func(context.Context) error { w.copies.openWhole(o, hold); return nil }); err != nil {
+	if err := w.copies.call(ctx, func(context.Context) error { w.copies.openWhole(o, j.hold); return nil }); err != nil {
 		return err
 	}
 	defer func() {
 		_ = w.copies.call(ctx, func(context.Context) error { w.copies.closeWhole(o); return nil })
 	}()
-	l, slot, err := w.export(ctx, hold)
+	l, slot, err := w.export(ctx, j.hold)
 	if err != nil {
 		return err
 	}

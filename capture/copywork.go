@@ -29,6 +29,7 @@ type job struct {
 	chunk *reading
 	whole *tableCopy
 	table snapshot.Table // of plan and whole
+	hold  bool           // the stream waits for the snapshot of whole
 }
 
 // retryCopy is how long a copy rests after a fault that may pass.
@@ -113,7 +114,7 @@ func (d *decoder) jobOf(ctx context.Context, t *tableCopy) (*job, error) {
 			"give it a key and let it be copied again (sluice snapshot)")
 	case t.Whole:
 		t.planning = true
-		return &job{whole: t, table: table}, nil
+		return &job{whole: t, table: table, hold: t.missed >= holdAfter}, nil
 	case t.ranges == nil:
 		t.planning = true
 		return &job{plan: t, table: table}, nil
