@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -283,4 +284,47 @@ func (f *folder) difference(name string, want, got map[string]int) {
 		}
 	}
 	f.t.Logf("%s: %d rows", name, len(want))
+}
+
+// TestCopiesOfOtherKinds wants copies on demand of tables of every kind, or the reason why not.
+func TestCopiesOfOtherKinds(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent);
+			INSERT INTO parent VALUES (1); INSERT INTO child VALUES (2);
+			CREATE TABLE split (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE split1 PARTITION OF split FOR VALUES FROM (0) TO (10);
+			INSERT INTO split VALUES (3); CREATE TABLE bare (n int); ALTER TABLE bare REPLICA IDENTITY FULL; INSERT INTO bare VALUES (4);
+			CREATE UNLOGGED TABLE u (id int PRIMARY KEY); CREATE VIEW v AS SELECT 1;
+			CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w; CREATE FOREIGN TABLE f (id int) SERVER s`)
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		r.await(4)
+		c.awaitCopies()
+		want := map[string]string{"parent": "", "child": "", "split": "", "bare": "", "u": "SET LOGGED", "v": "view", "f": "foreign", "gone": "no table"}
+		var wishes []CopyRequest
+		for name := range want {
+			wishes = append(wishes, CopyRequest{ID: "asked/" + name, Table: "public." + name, Wanted: WantRun})
+		}
+		c.RequestCopies(wishes)
+		got := r.awaitThat(func(all []string) bool { return len(all) >= 8 })
+		for _, row := range []string{"r parent after(id:1)", "r child after(id:2)", "r split after(id:3)", "r bare after(n:4)"} {
+			if slices.Index(got[4:], row) < 0 {
+				t.Errorf("%s did not come again: %q", row, got)
+			}
+		}
+		eventually(t, "all to end", func() bool {
+			ended := 0
+			for _, s := range c.Status().Copies {
+				if s.Kind == CopyAsked && (s.State == CopyDone || s.State == CopyFailed) {
+					ended++
+				}
+			}
+			return ended == len(want)
+		})
+		for _, s := range c.Status().Copies {
+			if why := want[strings.TrimPrefix(s.Table, "public.")]; s.Kind == CopyAsked && ((s.State == CopyFailed) != (why != "") || !strings.Contains(s.Reason, why)) {
+				t.Errorf("%s is %s: %s", s.Table, s.State, s.Reason)
+			}
+		}
+		c.finish()
+	})
 }
