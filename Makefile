@@ -7,7 +7,7 @@ UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
 REAL = SLUICE_REQUIRE_SERVERS=1
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' Makefile | awk -F' - ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1 - /p' Makefile | awk -F' - ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 build: ## build bin/sluice
 	@CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/sluice && echo "built bin/sluice"

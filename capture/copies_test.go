@@ -71,24 +71,26 @@ func (c copiedTable) statement(rnd *rand.Rand) string {
 // connections, and wants the rows of the source in the end, and no row that goes back in time on the way.
 // SLUICE_SEED replays.
 func TestCopiesAmongWrites(t *testing.T) {
-	seed := rand.Uint64()
-	if s := os.Getenv("SLUICE_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
+	seed := seedOf(t)
 	onEach(t, func(t *testing.T, cfg Config, d *db) {
-		t.Logf("replay with SLUICE_SEED=%d", seed)
 		copyAmongWrites(t, cfg, d, seed, false)
 	})
 }
 
-// TestGapsAmongWrites loses the slot on the way, too, and wants the tables repaired.
-func TestGapsAmongWrites(t *testing.T) {
+// seedOf gives the seed to replay, or a new one, and says which.
+func seedOf(t *testing.T) uint64 {
 	seed := rand.Uint64()
 	if s := os.Getenv("SLUICE_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
+	t.Logf("replay with SLUICE_SEED=%d", seed)
+	return seed
+}
+
+// TestGapsAmongWrites loses the slot on the way, too, and wants the tables repaired.
+func TestGapsAmongWrites(t *testing.T) {
+	seed := seedOf(t)
 	onEach(t, func(t *testing.T, cfg Config, d *db) {
-		t.Logf("replay with SLUICE_SEED=%d", seed)
 		cfg.OnGap = GapReconcile
 		copyAmongWrites(t, cfg, d, seed, true)
 	})

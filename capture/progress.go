@@ -36,8 +36,8 @@ const commitSpacing = change.Micros(50 * time.Millisecond / time.Microsecond)
 // maxCommits bounds them: at 50 ms each, more than a minute.
 const maxCommits = 2048
 
-// confirmable gives the LSN of the log to confirm as written, flushed and applied: what is durable, or,
-// when every group that was handed over is durable, the end of what was read since, which held
+// confirmable gives the LSN of the log to confirm as written, flushed and applied: what is durable, or, with
+// passes and when every group that was handed over is durable, the end of what was read since, which held
 // nothing to publish. Durable is asked first: a group published later can only make the answer lower.
 func (p *progress) confirmable() change.LSN {
 	durable := p.durable()

@@ -21,7 +21,7 @@ func TestFailover(t *testing.T) {
 	d := newDeployment(t, 18, []string{oneTable}, nil)
 	primary.CreateDatabase("app")
 	old := primary.DSN("app")
-	d.source = strings.Replace(old, fmt.Sprintf(":%d/", primary.Port()), fmt.Sprintf(":%d,127.0.0.1:%d/", primary.Port(), standby.Port()), 1) + "&target_session_attrs=read-write"
+	d.source = either(primary, standby)
 	d.exec("create table t (id int primary key, v text)", "insert into t select i, 'first' from generate_series(1, 100) i",
 		"alter system set synchronized_standby_slots = '"+localpg.StandbySlot+"'", "select pg_reload_conf()")
 	slot := "sluice_" + d.name
@@ -51,6 +51,11 @@ func TestFailover(t *testing.T) {
 	d.caughtUp(60 * time.Second)
 	d.same(oneTable)
 	d.topicsHold()
+}
+
+// either is the connection string of whichever of two servers takes writes.
+func either(primary, standby *harness.PG) string {
+	return strings.Replace(primary.DSN("app"), fmt.Sprintf(":%d/", primary.Port()), fmt.Sprintf(":%d,127.0.0.1:%d/", primary.Port(), standby.Port()), 1) + "&target_session_attrs=read-write"
 }
 
 // asBefore makes a slot what it was on PostgreSQL 16: one that standbys keep no copy of.

@@ -117,8 +117,7 @@ func TestFailoverWithoutSlot(t *testing.T) {
 	standby := primary.Standby()
 	d := newDeployment(t, 18, []string{oneTable}, repairing)
 	primary.CreateDatabase("app")
-	old := primary.DSN("app")
-	d.source = strings.Replace(old, fmt.Sprintf(":%d/", primary.Port()), fmt.Sprintf(":%d,127.0.0.1:%d/", primary.Port(), standby.Port()), 1) + "&target_session_attrs=read-write"
+	d.source = either(primary, standby)
 	execAt(t, strings.Replace(standby.DSN("app"), "/app", "/postgres", 1), "alter system set sync_replication_slots = off", "select pg_reload_conf()")
 	d.exec("create table t (id int primary key, v text)", "insert into t select i, 'first' from generate_series(1, 5000) i")
 	capture, sink := d.start("capture"), d.start("sink", "copy")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/sluicecdc/sluice/internal/change"
-	"github.com/sluicecdc/sluice/schemas/avro"
 )
 
 // beginGroup opens the group whose END was read.
@@ -25,8 +24,11 @@ func (c *consumer) beginGroup(ctx context.Context) error {
 func (c *consumer) sweep(ctx context.Context, keyed bool) error {
 	for i := range c.group.end.Collections {
 		counts := &c.group.end.Collections[i]
+		if counts.Swept.Value == 0 || (counts.Swept.Key != 0) != keyed || c.group.others {
+			continue // as nearly always
+		}
 		t := c.tables[counts.Name]
-		if t == nil || counts.Swept == (avro.SchemaIDs{}) || (counts.Swept.Key != 0) != keyed || c.group.others {
+		if t == nil {
 			continue
 		}
 		table, err := c.codec.table(ctx, counts.Swept)
