@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -38,7 +39,7 @@ func start(t testing.TB, cfg Config, r opener) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := &running{Capture: New(cfg, r.Open, logger(t), nil), t: t, stop: cancel, done: make(chan error, 1)}
 	go func() { c.done <- c.Run(ctx); close(c.done) }()
-	t.Cleanup(func() { cancel(); <-c.done })
+	t.Cleanup(func() { cancel(); _ = c.end() })
 	return c
 }
 
@@ -52,13 +53,7 @@ func logger(t testing.TB) *slog.Logger {
 // end waits for Run and gives its error.
 func (c *running) end() error {
 	c.t.Helper()
-	select {
-	case err := <-c.done:
-		return err
-	case <-time.After(60 * time.Second):
-		c.t.Fatal("capture does not end")
-		return nil
-	}
+	return ended(c.t, "capture", c.done)
 }
 
 // finish stops gracefully.
@@ -73,6 +68,19 @@ func (c *running) finish() {
 func (c *running) awaitState(want State) {
 	c.t.Helper()
 	eventually(c.t, "state "+string(want), func() bool { return c.Status().State == want })
+}
+
+// ended wants a channel's value in time.
+func ended[T any](t testing.TB, what string, done <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-done:
+		return v
+	case <-time.After(60 * time.Second):
+		all := make([]byte, 1<<20)
+		t.Fatalf("%s does not end\n%s", what, all[:runtime.Stack(all, true)])
+		panic("unreachable")
+	}
 }
 
 func eventually(t testing.TB, what string, f func() bool) {
@@ -104,7 +112,11 @@ func connect(t testing.TB, dsn string) *db {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
+	t.Cleanup(func() {
+		ctx, cancel := within()
+		defer cancel()
+		conn.Close(ctx)
+	})
 	return &db{conn, t}
 }
 

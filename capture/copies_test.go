@@ -127,8 +127,7 @@ func copyAmongWrites(t *testing.T, cfg Config, d *db, seed uint64, gaps bool) {
 		}
 		switch rnd.IntN(4) {
 		case 0:
-			f.crash()
-			<-c.done
+			f.crash(c)
 		case 1:
 			c.finish()
 		case 2:
@@ -161,14 +160,15 @@ func (c *running) loseSlot(d *db, rnd *rand.Rand, f *folder) {
 	c.t.Helper()
 	eventually(c.t, "the stream", func() bool { return len(c.Status().Copies) > 0 }) // a slot without publication decodes nothing
 	if rnd.IntN(2) == 0 {
-		f.crash()
-		<-c.done
+		f.crash(c)
 	} else {
 		c.finish()
 	}
 	slot := c.cfg.Slot
 	eventually(c.t, "the slot to go", func() bool {
-		_, err := d.Exec(context.Background(), "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", slot)
+		ctx, cancel := within()
+		defer cancel()
+		_, err := d.Exec(ctx, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", slot)
 		return err == nil
 	})
 	time.Sleep(time.Duration(rnd.IntN(100)) * time.Millisecond)
@@ -210,11 +210,18 @@ func write(ctx context.Context, conn *pgx.Conn, rnd *rand.Rand) {
 			end = "ROLLBACK"
 		}
 		// Deadlocks and keys that are taken roll back.
-		_, err := conn.PgConn().Exec(context.Background(), "BEGIN; "+strings.Join(sql, "; ")+"; "+end).ReadAll()
-		if err != nil {
-			_, _ = conn.PgConn().Exec(context.Background(), "ROLLBACK").ReadAll()
+		if err := attempt(conn, "BEGIN; "+strings.Join(sql, "; ")+"; "+end); err != nil {
+			_ = attempt(conn, "ROLLBACK")
 		}
 	}
+}
+
+// attempt executes statements that may fail. One that waits for too long closes the connection.
+func attempt(conn *pgx.Conn, sql string) error {
+	ctx, cancel := within()
+	defer cancel()
+	_, err := conn.PgConn().Exec(ctx, sql).ReadAll()
+	return err
 }
 
 // awaitCopies waits until every table is copied.
@@ -245,7 +252,9 @@ func (f *folder) compare(d *db) {
 	}
 	for _, c := range copiedTables {
 		want := map[string]int{}
-		rows, err := d.Query(context.Background(), "SELECT concat_ws('|', v, coalesce(n::text, 'n'), coalesce(big, 'n'), "+c.key+") FROM "+c.name)
+		ctx, cancel := within()
+		defer cancel()
+		rows, err := d.Query(ctx, "SELECT concat_ws('|', v, coalesce(n::text, 'n'), coalesce(big, 'n'), "+c.key+") FROM "+c.name)
 		if err != nil {
 			f.t.Fatal(err)
 		}

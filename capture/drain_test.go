@@ -89,7 +89,7 @@ func run(b *testing.B, cfg Config, down *nothing, until func() bool) {
 	go func() { done <- c.Run(ctx) }()
 	eventually(b, "the end of the backlog", until)
 	cancel()
-	if err := <-done; err != nil {
+	if err := ended(b, "capture", done); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -51,20 +52,28 @@ func newFolder(t testing.TB) *folder {
 func (f *folder) Open(context.Context, []*change.Table) (Downstream, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.failure; err != nil {
-		f.failure = nil
-		return nil, err
+	if f.failure != nil {
+		return nil, f.failure
 	}
 	f.open = nil
 	clear(f.soon)
 	return f, nil
 }
 
-// crash lets the next call fail.
-func (f *folder) crash() {
+// crash lets every call fail until the capture has ended: it may fail of something else first, and try again.
+func (f *folder) crash(c *running) {
+	c.t.Helper()
+	f.fail(fatal(errors.New("crash")))
+	if err := c.end(); err == nil || !strings.Contains(err.Error(), "crash") {
+		c.t.Errorf("capture ended of something else than the crash: %v", err)
+	}
+	f.fail(nil)
+}
+
+func (f *folder) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.failure = fatal(fmt.Errorf("crash"))
+	f.failure = err
 }
 
 func (f *folder) problem(format string, args ...any) {
@@ -76,9 +85,8 @@ func (f *folder) problem(format string, args ...any) {
 func (f *folder) Publish(_ context.Context, g *change.Group, c *change.Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.failure; err != nil {
-		f.failure = nil
-		return err
+	if f.failure != nil {
+		return f.failure
 	}
 	if c != nil {
 		f.reached = max(f.reached, g.Commit)
@@ -326,9 +334,8 @@ func (f *folder) sync() {
 func (f *folder) PutSoon(_ context.Context, key string, value []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := f.failure; err != nil {
-		f.failure = nil
-		return err
+	if f.failure != nil {
+		return f.failure
 	}
 	if len(f.soon) >= 4 {
 		f.sync()

@@ -1,7 +1,6 @@
 package capture
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -282,15 +281,14 @@ func TestGeneratedWaitsForTheCommit(t *testing.T) {
 	eventually(t, "the setting", func() bool { return other.ask(`SHOW synchronous_standby_names`) == "nobody" })
 	done := make(chan error, 1)
 	go func() {
-		_, err := d.PgConn().Exec(context.Background(), `UPDATE doc SET title = 'bb'`).ReadAll()
-		done <- err
+		done <- attempt(d.Conn, `UPDATE doc SET title = 'bb'`)
 	}()
 	eventually(t, "a question that is too early", func() bool {
 		return other.ask(`SELECT count(*)::text FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE 'UPDATE doc%'`) == "1" && // a heartbeat may wait, too
 			other.ask(`SELECT count(*)::text FROM pg_stat_activity WHERE query LIKE '%pg_locks%' AND pid <> pg_backend_pid()`) != "0"
 	})
 	free()
-	if err := <-done; err != nil {
+	if err := ended(t, "the update", done); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, r.await(2), []string{"r doc after(id:1 title:a body:xxxxxxxx…5000 size:5001)", "u doc after(id:1 title:bb body:unchanged size:5002)"})

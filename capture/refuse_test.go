@@ -286,7 +286,7 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("the first line came after %s", took)
 	}
 	cancel()
-	if err := <-done; err != nil {
+	if err := ended(t, "capture", done); err != nil {
 		t.Errorf("a stop gave %v", err)
 	}
 	if strings.Contains(log.String(), "secret") {
@@ -307,9 +307,9 @@ func TestStopWhileOpening(t *testing.T) {
 		}, logger(t), nil)
 		done := make(chan error, 1)
 		go func() { done <- c.Run(ctx) }()
-		<-opening
+		ended(t, "the start", opening)
 		cancel()
-		if err := <-done; err != nil {
+		if err := ended(t, "capture", done); err != nil {
 			t.Errorf("a stop gave %v", err)
 		}
 	})
