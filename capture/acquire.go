@@ -82,9 +82,10 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 	switch {
 	case info.Status == "lost":
 		return nil, c.giveUpSlot(ctx, lostSlot(info))
-	case c.unmapped >= mostUnmapped:
-		c.unmapped = 0
-		return nil, c.giveUpSlot(ctx, "PostgreSQL cannot decode what the slot gives: it does not know of tables that were altered while the slot was made (the error is \"could not map filenode\")")
+	case c.useless != "":
+		reason := c.useless
+		c.useless = ""
+		return nil, c.giveUpSlot(ctx, reason)
 	}
 	if c.source.syncsSlots() && !info.Failover {
 		if err := l.allowFailover(ctx, c.cfg.Slot); err != nil {

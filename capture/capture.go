@@ -36,10 +36,13 @@ type Capture struct {
 	shapes *shapes
 	text   bool // the stream is read in text
 
+	publication uint32 // OID of the one in force
+
 	down     Downstream // nil until it is opened; it, decoder and progress are those of one opening
 	decoder  *decoder   // of down
 	progress *progress  // of down
 	unmapped int        // how often in a row PostgreSQL could not decode from the slot
+	useless  string     // why the slot is given up at the next look; empty when it is not
 	backend  int        // process id of the last walsender that served us
 
 	surveys chan struct{} // asks for a survey now
@@ -115,6 +118,14 @@ func (c *Capture) publish(ctx context.Context) error {
 	if err := c.source.ensurePublication(ctx, c.cfg.Publication, all, chosen); err != nil {
 		return err
 	}
+	p, err := c.source.publication(ctx, c.cfg.Publication)
+	switch {
+	case err != nil:
+		return err
+	case p == nil:
+		return errRepublished
+	}
+	c.publication = p.OID
 	if err := c.source.ensureTrigger(ctx, c.cfg); err != nil {
 		return err
 	}
@@ -182,6 +193,13 @@ func (c *Capture) sessions(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return err
+		case errors.Is(err, errGapNoted):
+			continue
+		case errors.Is(err, errPromoted), c.republished(err):
+			if err := c.anew(ctx, err); err != nil {
+				return err
+			}
+			continue
 		case errors.Is(err, errNeedText):
 			c.text = true
 			c.log.Info("the stream is read in text from now on", "reason", err)
@@ -249,7 +267,7 @@ func (c *Capture) attach(ctx context.Context) error {
 	if err != nil {
 		return fatal(err)
 	}
-	c.progress = &progress{durable: down.Durable, passes: c.source.standby, moved: l.Shift}
+	c.progress = &progress{durable: down.Durable, moved: l.Shift}
 	c.decoder = &decoder{
 		cfg: c.cfg, to: down, shapes: c.shapes, progress: c.progress, metrics: c.metrics,
 		heartbeat: heartbeatPrefix + c.cfg.Slot, ddl: ddlPrefix + c.cfg.Slot, rewrites: map[uint32]int{}, statement: c.surveySoon,
@@ -258,6 +276,9 @@ func (c *Capture) attach(ctx context.Context) error {
 	}
 	for _, g := range down.Recent() {
 		c.decoder.copies.publishedNow(passed{g.XID, g.Commit})
+		if g.XID != 0 {
+			c.decoder.last = sentAs(g.XID, g.Commit, g.Time)
+		}
 	}
 	c.share(c.progress, down)
 	return nil

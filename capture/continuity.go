@@ -19,10 +19,12 @@ func (c *Capture) broken(ctx context.Context, l ledger, le *lease) (string, erro
 	switch {
 	case other != "":
 		return other, nil
-	case c.source.standby:
-		return "", nil // its log may end before that of the one that was read before
+	case l.Publication != 0 && l.Publication != c.publication:
+		return "", errRepublished
 	case at > known && (c.down.Ended() == 0 || c.down.EndedAt() != 0):
 		return fmt.Sprintf("the slot stands at %s, which nobody confirmed to it: it was dropped and made again, or moved on, by somebody else", at), nil
+	case c.source.standby:
+		return "", nil // its log may end before that of the one that was read before
 	}
 	end, err := c.source.logEnd(ctx)
 	if err != nil {
@@ -31,8 +33,8 @@ func (c *Capture) broken(ctx context.Context, l ledger, le *lease) (string, erro
 	if end+l.Shift < known {
 		return fmt.Sprintf("the log of the source ends at %s, before what Kafka holds: it was restored from a backup, or a standby took over that had not received everything", end+l.Shift), nil
 	}
-	if l.Timeline == le.system.Timeline {
-		return "", nil
+	if l.Timeline == le.system.Timeline || c.decoder.last.xid != 0 {
+		return "", nil // the slot tells, which only we confirm, or what it sends again (resent.go)
 	}
 	return c.parted(ctx, l, le.system, known)
 }
@@ -48,7 +50,8 @@ func (c *Capture) another(l ledger, now system) string {
 	return ""
 }
 
-// parted says whether the timeline of the source left the one before where Kafka holds more of it.
+// parted says whether the timeline of the source left the one before where Kafka holds more of it: copied rows, of
+// which nothing is sent again.
 func (c *Capture) parted(ctx context.Context, l ledger, now system, known change.LSN) (string, error) {
 	at, err := c.switchOf(ctx, l.Timeline, now.Timeline)
 	switch {
@@ -60,7 +63,6 @@ func (c *Capture) parted(ctx context.Context, l ledger, now system, known change
 		return fmt.Sprintf("timeline %d of the source begins at %s, and Kafka holds timeline %d up to %s: transactions after the switch were lost to the source, by a failover to a standby that had not received them",
 			now.Timeline, at+l.Shift, l.Timeline, known), nil
 	}
-	c.log.Info("the source is on another timeline than before, which goes on from what Kafka holds", "timeline", now.Timeline, "before", l.Timeline, "switch", at)
 	return "", nil
 }
 

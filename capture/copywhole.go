@@ -244,7 +244,7 @@ func (d *decoder) publishWhole(ctx context.Context, o *wholeCopy) error {
 	}
 	g.Repair = k.repair
 	k.whole(o.copy, o.table, g)
-	if err := d.endCopyGroup(ctx, g); err != nil {
+	if err := d.endBetween(ctx, g); err != nil {
 		return err
 	}
 	return k.progress(ctx, o.copy, o.rows, o.bytes, true)

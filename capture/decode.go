@@ -38,6 +38,11 @@ type decoder struct {
 	whole   change.LSN
 	partial change.Position
 
+	last   sent   // the last transaction handed over to its end
+	half   sent   // the one that partial is of
+	due    []sent // transactions that must come again before anything else is believed, in order
+	proven func() // told when none is due any more
+
 	// described are tables whose next change shows since when they are so: Relation messages have no
 	// position of their own.
 	described []pgoutput.Relation
@@ -45,6 +50,7 @@ type decoder struct {
 	copies  *copies    // rows from before, on their way into the stream
 	place   boundary   // where we are between two transactions
 	backlog func() int // pieces of the stream that wait
+	passing passing
 
 	ahead *ahead // computes generated columns
 	rest  []byte // of the slab, from the frame at hand on
@@ -121,13 +127,7 @@ func (d *decoder) copyData(ctx context.Context, b []byte) error {
 	case len(b) > walHeader && b[0] == 'w':
 		return d.message(ctx, d.position(binary.BigEndian.Uint64(b[1:])), b[walHeader:])
 	case len(b) == keepaliveN && b[0] == 'k':
-		if d.open {
-			return nil
-		}
-		at := d.position(binary.BigEndian.Uint64(b[1:]))
-		d.progress.pass(at)
-		d.place.pass(at)
-		return d.atBoundary(ctx)
+		return d.onKeepalive(ctx, b)
 	}
 	return fatal(fmt.Errorf("cannot read the replication stream: a CopyData of %d bytes is neither data nor a keepalive", len(b)))
 }
@@ -178,6 +178,9 @@ func (d *decoder) onBegin(ctx context.Context, b []byte) error {
 		return fatal(err)
 	}
 	m.Commit += d.shift
+	if err := d.recognise(sentAs(m.XID, m.Commit, m.Time)); err != nil {
+		return err
+	}
 	if err := d.mayBegin(ctx, m.Commit); err != nil {
 		return err
 	}
@@ -203,20 +206,18 @@ func (d *decoder) onCommit(ctx context.Context, b []byte) error {
 	return d.end(ctx, m.End)
 }
 
-// end closes the open group. One that held nothing of ours is not published, and moves the
-// confirmation all the same.
+// end closes the open group. One that held nothing of ours is not published.
 func (d *decoder) end(ctx context.Context, end change.LSN) error {
 	d.open = false
 	d.place.pass(end)
 	if d.group.Commit <= d.whole || !d.started && !d.group.Heartbeat {
-		d.progress.pass(end)
 		return d.atBoundary(ctx)
 	}
 	d.group.End, d.group.Copying, d.group.Repair = end, d.copies.copying, d.copies.repair
 	if err := d.to.Publish(ctx, &d.group, nil); err != nil {
 		return fatal(fmt.Errorf("cannot publish the end of transaction %d at %s: %w", d.group.XID, d.group.Commit, err))
 	}
-	d.whole, d.partial = d.group.Commit, change.Position{}
+	d.whole, d.partial, d.last, d.half = d.group.Commit, change.Position{}, d.sent(), sent{}
 	d.place.last, d.place.time = max(d.place.last, d.group.Commit), d.group.Time
 	d.copies.publishedNow(d.current())
 	d.progress.publish(end, d.group.Time)
@@ -226,6 +227,8 @@ func (d *decoder) end(ctx context.Context, end change.LSN) error {
 
 // current gives the transaction at hand, or that was the last one.
 func (d *decoder) current() passed { return passed{d.group.XID, d.group.Commit} }
+
+func (d *decoder) sent() sent { return sentAs(d.group.XID, d.group.Commit, d.group.Time) }
 
 // emit hands the change over as the next of the group, unless it was handed over before.
 func (d *decoder) emit(ctx context.Context, c *change.Change) error {
@@ -252,7 +255,7 @@ func (d *decoder) emit(ctx context.Context, c *change.Change) error {
 	if err := d.to.Publish(ctx, &d.group, c); err != nil {
 		return fatal(fmt.Errorf("cannot publish change %s of %s: %w", change.Position{Commit: d.group.Commit, Ordinal: c.Ordinal}, describe(c), err))
 	}
-	d.partial = change.Position{Commit: d.group.Commit, Ordinal: d.ordinal}
+	d.partial, d.half = change.Position{Commit: d.group.Commit, Ordinal: d.ordinal}, d.sent()
 	return nil
 }
 

@@ -26,7 +26,7 @@ type Journal interface {
 	// Reached gives the highest commit LSN in any topic, as of the opening: also that of a group that an
 	// earlier run did not finish.
 	Reached() change.LSN
-	// Recent gives the transactions (XID and Commit) that an earlier run ended last, some thousands at
+	// Recent gives the transactions (XID, Commit, and Time in whole milliseconds) that an earlier run ended last, some thousands at
 	// most.
 	Recent() []change.Group
 }

@@ -27,6 +27,7 @@ type folder struct {
 	soon     map[string][]byte // of the journal, lost at a crash
 	open     []change.Change
 	group    change.Group
+	last     change.Group // transaction
 	reached  change.LSN
 	ended    change.LSN
 	durable  change.LSN
@@ -98,6 +99,9 @@ func (f *folder) Publish(_ context.Context, g *change.Group, c *change.Change) e
 			f.problem("a chunk at %s comes after %s", g.Commit, f.durablePosition())
 		}
 		f.group = *g
+		if g.Kind == change.Transaction {
+			f.last = *g
+		}
 		f.apply(g)
 	}
 	f.open = nil
@@ -360,7 +364,7 @@ func (f *folder) Ended() change.LSN   { return f.ended }
 func (f *folder) EndedAt() change.LSN { return f.durable }
 func (f *folder) Reached() change.LSN { return max(f.reached, f.ended) }
 
-func (f *folder) Recent() []change.Group { return []change.Group{f.group} }
+func (f *folder) Recent() []change.Group { return []change.Group{f.last} }
 
 func (f *folder) Abandon() {
 	f.mu.Lock()

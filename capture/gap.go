@@ -71,6 +71,7 @@ func (c *Capture) bridge(ctx context.Context, le *lease, l ledger, g *gap) error
 	c.shift(above(le.stream.floor, l.Shift, last))
 	mark, floor := last+1, le.stream.floor+d.shift
 	d.partial, d.whole, d.place = change.Position{}, mark, boundary{last: mark}
+	d.last, d.half = sent{}, sent{}
 	d.copies.recent = nil // of another history
 	if err := c.repairTables(ctx, le, mark); err != nil {
 		return err
@@ -167,5 +168,8 @@ func (c *Capture) noteUndecodable(err error) {
 		c.unmapped = 0
 		return
 	}
-	c.unmapped++
+	if c.unmapped++; c.unmapped >= mostUnmapped {
+		c.unmapped = 0
+		c.useless = "PostgreSQL cannot decode what the slot gives: it does not know of tables that were altered while the slot was made (the error is \"could not map filenode\")"
+	}
 }

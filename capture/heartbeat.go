@@ -2,6 +2,7 @@ package capture
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -18,13 +19,17 @@ const (
 )
 
 // beat writes a heartbeat every second, a logical message that travels the whole path, and keeps the
-// figures. Its faults are told and do not end the session: the stream may well go on.
+// figures. Its faults are told and do not end the session, as the stream may well go on; that a standby is none
+// any more does.
 func (c *Capture) beat(ctx context.Context) error {
 	every := time.NewTicker(heartbeatEvery)
 	defer every.Stop()
 	var troubled bool
 	for n := 0; ; n++ {
 		err := c.pulse(ctx, n%slotEvery == 0)
+		if errors.Is(err, errPromoted) {
+			return err
+		}
 		if err != nil && !troubled && ctx.Err() == nil {
 			c.log.Warn("cannot write the heartbeat or look at the slot; lag will seem to grow, and the slot keeps log while nothing is captured", "error", err)
 		}
@@ -72,8 +77,13 @@ func (c *Capture) pulse(ctx context.Context, lookAtSlot bool) error {
 		return nil
 	}
 	info, err := c.source.slot(ctx, c.cfg.Slot)
-	if err == nil {
-		c.noteSlot(info)
+	if err != nil {
+		return err
+	}
+	c.noteSlot(info)
+	promoted, err := c.source.promoted(ctx)
+	if promoted {
+		return errPromoted
 	}
 	return err
 }

@@ -21,7 +21,8 @@ type ledger struct {
 	Shift change.LSN `json:"shift,omitempty"`
 	// Gap is a loss of continuity that is being bridged: from before the slot is replaced until the gap's mark and
 	// the copies that repair it are durable.
-	Gap *gap `json:"gap,omitempty"`
+	Gap         *gap   `json:"gap,omitempty"`
+	Publication uint32 `json:"publication,omitempty"` // OID; 0 where an earlier version did not note it
 	system
 }
 

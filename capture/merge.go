@@ -108,7 +108,7 @@ func (d *decoder) publishReading(ctx context.Context, r *reading) (ok bool, err 
 		k.whole(r.copy, t, g)
 	}
 	if rows > 0 || g.Swept != nil {
-		if err := d.endCopyGroup(ctx, g); err != nil {
+		if err := d.endBetween(ctx, g); err != nil {
 			return false, err
 		}
 	}
@@ -148,13 +148,9 @@ func (d *decoder) tableOf(r *reading) (t *change.Table, current bool) {
 	return r.table.Table, now == r.learned
 }
 
-// copyGroup begins a group of copied rows. Its time is that of the transaction before, so that nobody takes
-// the stream for less late than it is.
+// copyGroup begins a group of copied rows.
 func (d *decoder) copyGroup(t *tableCopy, commit change.LSN) *change.Group {
-	g := &change.Group{Kind: change.Snapshot, Commit: commit, Time: d.place.time}
-	if g.Time == 0 {
-		g.Time = change.Micros(time.Now().UnixMicro())
-	}
+	g := d.between(commit)
 	if t.Sink != "" {
 		g.Sinks = []string{t.Sink}
 	}
@@ -177,18 +173,6 @@ func (d *decoder) publishRows(ctx context.Context, r *reading, t *change.Table, 
 		return nil
 	})
 	return rows, err
-}
-
-// endCopyGroup closes a group of rows that were read.
-func (d *decoder) endCopyGroup(ctx context.Context, g *change.Group) error {
-	g.End, g.Copying = d.place.at, d.copies.copying
-	if err := d.to.Publish(ctx, g, nil); err != nil {
-		return fatal(fmt.Errorf("cannot publish the end of a chunk: %w", err))
-	}
-	d.whole = max(d.whole, g.Commit)
-	d.progress.publishCopy(g.End)
-	d.metrics.groups.Inc()
-	return nil
 }
 
 // progress notes rows that were published, and ends the copy with the last of them.

@@ -11,14 +11,10 @@ import (
 // place that decides what PostgreSQL is told (G3).
 type progress struct {
 	durable func() change.LSN // the publisher's, or 0 while there is none
-	// passes has what was read and not published confirmed, too. Nothing in Kafka says so, and that the slot was
-	// moved by somebody else cannot be told then; where heartbeats are written it is not needed.
-	passes bool
 
 	mu        sync.Mutex
 	moved     change.LSN // positions are LSNs of the log plus this
 	published change.LSN // End of the last group handed over whole
-	passed    change.LSN // up to here the stream was read and no transaction was open
 	commits   []commit   // published groups whose time matters for the lag, oldest first
 	latest    commit     // the newest durable one
 	highest   change.LSN // given by confirmable, which never goes back
@@ -36,21 +32,14 @@ const commitSpacing = change.Micros(50 * time.Millisecond / time.Microsecond)
 // maxCommits bounds them: at 50 ms each, more than a minute.
 const maxCommits = 2048
 
-// confirmable gives the LSN of the log to confirm as written, flushed and applied: what is durable, or, with
-// passes and when every group that was handed over is durable, the end of what was read since, which held
-// nothing to publish. Durable is asked first: a group published later can only make the answer lower.
+// confirmable gives the LSN of the log to confirm as written, flushed and applied: what is durable.
 func (p *progress) confirmable() change.LSN {
 	durable := p.durable()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	lsn := durable
-	if p.passes && p.published <= durable {
-		lsn = max(durable, p.passed)
+	if durable > p.moved {
+		p.highest = max(p.highest, durable-p.moved)
 	}
-	if lsn <= p.moved {
-		return p.highest
-	}
-	p.highest = max(p.highest, lsn-p.moved)
 	return p.highest
 }
 
@@ -73,7 +62,6 @@ func (p *progress) publish(end change.LSN, at change.Micros) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.published = max(p.published, end)
-	p.passed = max(p.passed, end)
 	n := len(p.commits)
 	if n > 0 && n < maxCommits && at-p.commits[n-1].time >= commitSpacing || n == 0 {
 		p.commits = append(p.commits, commit{end, at})
@@ -83,12 +71,11 @@ func (p *progress) publish(end change.LSN, at change.Micros) {
 	p.commits[n-1].end = max(p.commits[n-1].end, end)
 }
 
-// publishCopy notes a group of copied rows. It says nothing of how late the stream is.
+// publishCopy notes a group that stands between two transactions. It says nothing of how late the stream is.
 func (p *progress) publishCopy(end change.LSN) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.published = max(p.published, end)
-	p.passed = max(p.passed, end)
 }
 
 // handed gives the End of the last group that was handed over whole.
@@ -96,13 +83,6 @@ func (p *progress) handed() change.LSN {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.published
-}
-
-// pass notes that the stream was read up to lsn, outside any transaction.
-func (p *progress) pass(lsn change.LSN) {
-	p.mu.Lock()
-	p.passed = max(p.passed, lsn)
-	p.mu.Unlock()
 }
 
 // drained tells whether every group that was handed over whole is durable.

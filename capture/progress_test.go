@@ -8,7 +8,7 @@ import (
 
 func TestConfirmable(t *testing.T) {
 	var durable change.LSN
-	p := &progress{durable: func() change.LSN { return durable }, passes: true}
+	p := &progress{durable: func() change.LSN { return durable }}
 	want := func(what string, lsn change.LSN) {
 		t.Helper()
 		if got := p.confirmable(); got != lsn {
@@ -16,21 +16,18 @@ func TestConfirmable(t *testing.T) {
 		}
 	}
 	want("at first", 0)
-	p.pass(10)
-	want("read up to 10, nothing to publish", 10)
 	p.publish(20, 0)
-	p.pass(25)
-	want("a group up to 20 is not durable", 10)
+	want("a group up to 20 is not durable", 0)
 	durable = 15
 	want("durable to the middle", 15)
 	durable = 20
-	want("the group is durable, 25 was read", 25)
-	p.publish(30, 0)
-	want("a new group does not take it back", 25)
-	durable = 30
-	want("durable again", 30)
-	durable = 40
-	want("an earlier capture got further", 40)
+	want("the group is durable", 20)
+	p.move(100)
+	want("another log begins", 0)
+	durable = 130
+	want("of the log", 30)
+	durable = 120
+	want("never taken back", 30)
 }
 
 func TestLagCommits(t *testing.T) {

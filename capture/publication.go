@@ -34,6 +34,7 @@ func (s *source) markUnlogged(all []attribute) []attribute {
 
 // publication is what the catalogue says of ours.
 type publication struct {
+	OID                    uint32
 	All, Complete, ViaRoot bool
 	Tables                 []uint32
 	Narrowed               bool // by row filters or column lists
@@ -50,12 +51,12 @@ func (s *source) publication(ctx context.Context, name string) (*publication, er
 		complete += " AND p.pubgencols = 's'"
 	}
 	q := `
-		SELECT p.puballtables, ` + complete + `, p.pubviaroot,
+		SELECT p.oid, p.puballtables, ` + complete + `, p.pubviaroot,
 			coalesce(array_agg(r.prrelid::oid) FILTER (WHERE r.prrelid IS NOT NULL), '{}'), ` + narrowed + `
 		FROM pg_publication p LEFT JOIN pg_publication_rel r ON r.prpubid = p.oid
 		WHERE p.pubname = $1 GROUP BY p.oid`
 	var p publication
-	err := s.ask.QueryRow(ctx, q, name).Scan(&p.All, &p.Complete, &p.ViaRoot, &p.Tables, &p.Narrowed)
+	err := s.ask.QueryRow(ctx, q, name).Scan(&p.OID, &p.All, &p.Complete, &p.ViaRoot, &p.Tables, &p.Narrowed)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil
 	}

@@ -171,7 +171,14 @@ func (r *recorder) EndedAt() change.LSN { return r.base }
 
 func (r *recorder) Reached() change.LSN { return r.reached }
 
-func (r *recorder) Recent() []change.Group { return nil }
+func (r *recorder) Recent() (recent []change.Group) {
+	for _, g := range r.groups {
+		if g.Kind == change.Transaction && g.End <= r.base {
+			recent = append(recent, g.Group)
+		}
+	}
+	return recent
+}
 
 // Abandon drops the open group.
 func (r *recorder) Abandon() {

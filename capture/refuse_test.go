@@ -134,6 +134,108 @@ func TestLogBeginsAgain(t *testing.T) {
 	})
 }
 
+// TestForkedLog restores a source from a copy of its files, slot included, and writes to it until its log is longer
+// than what was captured: positions and timeline are those of before, and only the transactions tell.
+func TestForkedLog(t *testing.T) {
+	t.Run("while capture is stopped", func(t *testing.T) { forkLog(t, 15, false) })
+	t.Run("while capture runs", func(t *testing.T) { forkLog(t, 18, true) })
+}
+
+func forkLog(t *testing.T, version int, alive bool) {
+	pg := harness.Postgres(t, harness.Options{Version: version})
+	pg.CreateDatabase("app")
+	cfg := Config{Name: "fork", DSN: pg.DSN("app"), Tables: []string{"public.a"}}
+	d := connect(t, cfg.DSN)
+	d.run(`CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)`)
+	r := newRecorder(t)
+	c := start(t, cfg, r)
+	r.await(1)
+	c.awaitCopies()
+	c.finish()
+	pg.Backup()
+	d = connect(t, cfg.DSN)
+	c = start(t, cfg, r)
+	d.run(`INSERT INTO a VALUES (2)`)
+	r.await(2)
+	if !alive {
+		c.finish()
+	}
+	// What is written first after the restore has the same LSN and the same transaction id as what is lost.
+	r.mu.Lock()
+	r.stall = make(chan struct{}) // nothing of the restored log comes before it is long enough
+	r.mu.Unlock()
+	pg.Restore()
+	d = connect(t, cfg.DSN)
+	d.run(`INSERT INTO a VALUES (3)`)
+	d.run(`SELECT pg_logical_emit_message(true, 'x', repeat('x', 100)) FROM generate_series(1, 1000)`)
+	r.mu.Lock()
+	close(r.stall)
+	r.stall = nil
+	r.mu.Unlock()
+	if alive {
+		if err := c.end(); err == nil || !strings.Contains(err.Error(), "which Kafka holds") {
+			t.Fatalf("capture ended with %v", err)
+		}
+	}
+	at := d.ask(`SELECT confirmed_flush_lsn::text FROM pg_replication_slots`)
+	refused(t, cfg, r, "does not hold transaction", "which Kafka holds", "on_gap: reconcile")
+	if now := d.ask(`SELECT confirmed_flush_lsn::text FROM pg_replication_slots`); now != at {
+		t.Errorf("the slot moved from %s to %s: the next start would not see the gap", at, now)
+	}
+	cfg.OnGap = GapReconcile
+	c = start(t, cfg, r)
+	r.awaitThat(func(all []string) bool { // the log that there is, and the row that no log holds any more
+		return slices.Contains(all, "c a after(id:3)") && slices.Index(all[1:], "r a after(id:1)") >= 0
+	})
+	c.finish()
+	c = start(t, cfg, r) // no second gap
+	d.run(`INSERT INTO a VALUES (5)`)
+	expectLast(t, r.awaitThat(func(all []string) bool { return slices.Contains(all, "c a after(id:5)") }), "c a after(id:5)")
+	c.finish()
+}
+
+// TestPublicationMadeAgain drops the publication under the slot, with a change before there is another.
+func TestPublicationMadeAgain(t *testing.T) {
+	for _, alive := range []bool{false, true} {
+		onEach(t, func(t *testing.T, cfg Config, d *db) {
+			d.run(`CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)`)
+			r := newRecorder(t)
+			c := start(t, cfg, r)
+			r.await(1)
+			c.awaitCopies()
+			if !alive {
+				c.finish()
+			}
+			name := c.cfg.Publication
+			d.run(`DROP PUBLICATION ` + name)
+			d.run(`INSERT INTO a VALUES (2)`)
+			if alive {
+				c.surveySoon()
+				if err := c.end(); err == nil || !strings.Contains(err.Error(), "was dropped and made again") {
+					t.Errorf("capture ended with %v", err)
+				}
+			} else {
+				d.run(`CREATE PUBLICATION ` + name + ` FOR TABLE a WITH (publish_via_partition_root)`)
+			}
+			d.run(`INSERT INTO a VALUES (3)`)
+			refused(t, cfg, r, "was dropped and made again", "on_gap: reconcile")
+			cfg.OnGap = GapReconcile
+			c = start(t, cfg, r)
+			got := r.awaitThat(func(all []string) bool {
+				return slices.Contains(all, "r a after(id:2)") && slices.Contains(all, "r a after(id:3)")
+			})
+			if slices.Index(got[1:], "r a after(id:1)") < 0 {
+				t.Errorf("not every row came again: %q", got)
+			}
+			d.run(`DROP PUBLICATION ` + name)
+			d.run(`INSERT INTO a VALUES (4)`)
+			c.surveySoon()
+			r.awaitThat(func(all []string) bool { return slices.Contains(all, "r a after(id:4)") })
+			c.finish()
+		})
+	}
+}
+
 func expectLast(t testing.TB, got []string, want string) {
 	t.Helper()
 	if last := got[len(got)-1]; last != want {

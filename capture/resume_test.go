@@ -211,6 +211,8 @@ func TestServerRestarts(t *testing.T) {
 	c.awaitState(StateStreaming)
 	d.run(`INSERT INTO a VALUES (1)`)
 	r.await(1)
+	// The server waits until what it has sent is confirmed, and no heartbeat of ours comes any more.
+	connect(t, pg.NewDatabase()).run(`CREATE TABLE elsewhere AS SELECT generate_series(1, 1000)`)
 	pg.Stop(localpg.Fast)
 	c.awaitState(StateConnecting)
 	pg.Start()

@@ -54,14 +54,15 @@ func (c *Capture) work(ctx context.Context, le *lease, ready chan struct{}) erro
 	if err := c.ready(ctx, le); err != nil {
 		return err
 	}
-	le.stream.proven.Store(true)
+	d := c.decoder
+	d.proven = func() { le.stream.proven.Store(true) }
+	d.expect(le.stream.floor + d.shift)
 	c.setState(StateStreaming)
-	if err := c.decoder.copies.begin(ctx); err != nil {
+	if err := d.copies.begin(ctx); err != nil {
 		return err
 	}
 	c.log.Info("streaming", "server", c.source.where, "lsn", c.progress.confirmable(), "binary", !c.text)
 	close(ready)
-	d := c.decoder
 	d.open, d.described = false, nil
 	d.stopping.Store(false)
 	// At a stop the decoder ends after the change at hand. Publish itself is not interrupted, as an
@@ -70,7 +71,19 @@ func (c *Capture) work(ctx context.Context, le *lease, ready chan struct{}) erro
 	defer stop()
 	pctx, cancel := c.patient(ctx)
 	defer cancel()
-	return d.run(pctx, le.stream.out, le.stream.pool)
+	return c.orGap(pctx, d.run(pctx, le.stream.out, le.stream.pool))
+}
+
+// orGap makes a gap of an error that says that the log is another one.
+func (c *Capture) orGap(ctx context.Context, err error) error {
+	var fork *forkError
+	if !errors.As(err, &fork) {
+		return err
+	}
+	if _, err := c.lose(ctx, fork.Error()); err != nil {
+		return err
+	}
+	return errGapNoted
 }
 
 // patient gives a context that ends DrainTimeout after ctx.
@@ -105,15 +118,27 @@ func (c *Capture) ready(ctx context.Context, le *lease) error {
 		err = c.bridge(ctx, le, l, g)
 	case !known || le.created != nil:
 		err = c.beginAnew(ctx, le)
-	case l.Timeline != le.system.Timeline:
-		l.system = le.system
-		err = c.writeLedger(ctx, l)
+	default:
+		err = c.goOn(ctx, l, le.system)
 	}
 	if err != nil {
 		return err
 	}
 	c.decoder.place.last = max(c.decoder.place.last, le.stream.floor+c.decoder.shift)
 	return c.firstCopies(ctx, le.created != nil)
+}
+
+// goOn notes what is another way than before and no gap.
+func (c *Capture) goOn(ctx context.Context, l ledger, s system) error {
+	now := l
+	now.system, now.Publication = s, c.publication
+	if now == l {
+		return nil
+	}
+	if now.Timeline != l.Timeline {
+		c.log.Info("the source is on another timeline than before", "timeline", now.Timeline, "before", l.Timeline)
+	}
+	return c.writeLedger(ctx, now)
 }
 
 // findGap looks for a loss of continuity, or gives the one that is noted already.
@@ -149,7 +174,10 @@ func (c *Capture) beginAnew(ctx context.Context, le *lease) error {
 
 // enter notes what the records rest on from now on.
 func (c *Capture) enter(ctx context.Context, le *lease) error {
-	l := ledger{Slot: c.cfg.Slot, LSN: le.stream.floor + c.decoder.shift, Shift: c.decoder.shift, system: le.system}
+	l := ledger{
+		Slot: c.cfg.Slot, LSN: le.stream.floor + c.decoder.shift, Shift: c.decoder.shift,
+		Publication: c.publication, system: le.system,
+	}
 	if err := c.writeLedger(ctx, l); err != nil {
 		return err
 	}

@@ -17,13 +17,16 @@ import (
 const surveyEvery = 10 * time.Second
 
 // watch looks again and again for tables that should be captured and are not. Its faults are told and
-// do not end the session.
+// do not end the session, but for a publication that is not there any more.
 func (c *Capture) watch(ctx context.Context) error {
 	every := time.NewTicker(surveyEvery)
 	defer every.Stop()
 	var troubled bool
 	for {
 		err := c.survey(ctx)
+		if errors.Is(err, errRepublished) {
+			return err
+		}
 		if err != nil && !troubled && ctx.Err() == nil {
 			c.log.Warn("cannot look for new tables; those that are captured go on", "error", err)
 		}
@@ -58,9 +61,8 @@ func (c *Capture) survey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p == nil {
-		return fmt.Errorf("publication %s is gone: PostgreSQL cannot decode what comes after that; its changes may be lost, "+
-			"so that a new snapshot is needed: sluice teardown, and another source.name", c.cfg.Publication)
+	if p == nil || p.OID != c.publication {
+		return errRepublished
 	}
 	chosen, problems := choose(all, c.cfg.Tables)
 	var tables []TableStatus

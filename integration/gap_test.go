@@ -29,6 +29,9 @@ func (d *deployment) repaired(at string, tables ...string) {
 		}
 		return done == len(tables)
 	})
+	eventually(d.t, 60*time.Second, "the destination to say that it is complete again", func() bool {
+		return scan[bool](d.t, d.destination, "select bool_and(complete) from sluice.progress")
+	})
 	var differences []check.Difference
 	deadline := time.Now().Add(60 * time.Second)
 	for {
@@ -37,7 +40,7 @@ func (d *deployment) repaired(at string, tables ...string) {
 			d.t.Fatal(err)
 		}
 		if len(differences) == 0 {
-			break
+			return
 		}
 		if time.Now().After(deadline) {
 			for _, diff := range differences {
@@ -46,9 +49,6 @@ func (d *deployment) repaired(at string, tables ...string) {
 			d.t.FailNow()
 		}
 		time.Sleep(200 * time.Millisecond)
-	}
-	if !scan[bool](d.t, d.destination, "select bool_and(complete) from sluice.progress") {
-		d.t.Error("the destination does not say that it is complete again")
 	}
 }
 

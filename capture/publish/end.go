@@ -63,6 +63,7 @@ func (p *Publisher) readEndTail(ctx context.Context, topic string) error {
 				p.ends.tail, p.ends.tailEnd = end.Commit, end.EndLSN
 			}
 			if g, ok := avro.ParseGroupID(end.ID); ok && err == nil {
+				g.Time = change.Micros(end.TimeMillis * 1000)
 				p.ends.recent = append(p.ends.recent, g)
 			}
 		}

@@ -168,7 +168,7 @@ func (d *decoder) end(ctx context.Context, r *kgo.Record) (End, error) {
 		return End{}, err
 	}
 	e := End{Offset: r.Offset, Status: f.text("status"), ID: f.text("id"), EventCount: f.long("event_count"),
-		Commit: change.LSN(f.long("commit_lsn"))}
+		Commit: change.LSN(f.long("commit_lsn")), Reason: f.block("gap").text("reason")}
 	e.Snapshot, _ = f["snapshot"].(bool)
 	list, _ := in(f["data_collections"]).([]any)
 	for _, item := range list {

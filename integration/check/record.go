@@ -50,6 +50,7 @@ type End struct {
 	Commit      change.LSN
 	Snapshot    bool
 	Copying     []string // tables of which rows are still to come
+	Reason      string   // of a gap
 	Collections []Collection
 }
 

@@ -120,6 +120,23 @@ func (p *PG) Restart() {
 // Kill9 is kill -9 of all of the server's processes at once.
 func (p *PG) Kill9() { p.Kill() }
 
+// Backup copies the server's files, slots among them; the server is stopped for a moment.
+func (p *PG) Backup() {
+	p.t.Helper()
+	ctx, cancel := background()
+	defer cancel()
+	must(p.t, "back PostgreSQL up", p.Server.Backup(ctx))
+}
+
+// Restore kills the server and starts it from its backup.
+func (p *PG) Restore() {
+	p.t.Helper()
+	p.Kill()
+	ctx, cancel := background()
+	defer cancel()
+	must(p.t, "restore PostgreSQL", p.Server.Restore(ctx))
+}
+
 // Standby gives a server that follows this one, which is stopped for a moment.
 func (p *PG) Standby() *PG {
 	p.t.Helper()

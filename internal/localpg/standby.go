@@ -43,11 +43,18 @@ func (s *Server) copyTo(ctx context.Context, standby *Server) error {
 	if err := s.user.Own(standby.folder.Path); err != nil {
 		return err
 	}
-	out, err := exec.CommandContext(ctx, "cp", "-pR", s.data(), standby.data()).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("cannot copy the data of a server: %w: %s", err, out)
+	if err := copyFiles(ctx, s.data(), standby.data()); err != nil {
+		return err
 	}
 	return os.WriteFile(filepath.Join(standby.data(), "standby.signal"), nil, 0o600)
+}
+
+// copyFiles copies the folder of a server that does not run.
+func copyFiles(ctx context.Context, from, to string) error {
+	if out, err := exec.CommandContext(ctx, "cp", "-pR", from, to).CombinedOutput(); err != nil {
+		return fmt.Errorf("cannot copy the data of a server: %w: %s", err, out)
+	}
+	return nil
 }
 
 func (s *Server) follow(ctx context.Context, primary *Server, settings map[string]string) error {
