@@ -1,7 +1,7 @@
 # Everything a developer runs. Versions of tools are in .ci/versions, of servers in
 # integration/harness (kafka.jars, apicurio.go) and internal/localpg/install.go.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz integration copies servers bench bench-peers demo
+.PHONY: help build test race lint fuzz integration copies faults servers bench bench-peers demo
 
 UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
 REAL = SLUICE_REQUIRE_SERVERS=1
@@ -36,6 +36,9 @@ fuzz: ## run every fuzz target for FUZZTIME (10s) each
 copies: servers ## many seeds of the random tests of copies, some ten minutes
 	$(REAL) go test -race ./capture -run 'Test(Copies|Gaps)AmongWrites' -count=20 -timeout 20m
 	$(REAL) go test ./integration -run 'TestCopiesUnderKills|TestSlotDropped' -count=10 -timeout 20m
+
+faults: servers ## kill at every point of the path, for every kind of work; writes docs/fault-matrix.md
+	SLUICE_FAULTS=$(CURDIR)/docs/fault-matrix.md SLUICE_FAULT_ROWS=1000000 $(REAL) go test ./integration -run TestFaultMatrix -count=1 -timeout 60m -v
 
 bench: servers ## measure beside the limit and print the figures; ARGS go to the program
 	@go run ./bench $(ARGS)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sluicecdc/sluice/capture/snapshot"
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/crash"
 	"github.com/sluicecdc/sluice/internal/retry"
 )
 
@@ -301,6 +302,7 @@ func (w *copyWorker) read(ctx context.Context, j *job) error {
 }
 
 func (w *copyWorker) deliver(ctx context.Context, r *reading, chunk *snapshot.Chunk) error {
+	crash.At("chunk read")
 	d := w.capture.decoder
 	return w.copies.call(ctx, func(ctx context.Context) error {
 		if !r.copy.active() {

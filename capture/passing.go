@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/crash"
 )
 
 // quiet is how long nothing is published, not even a heartbeat of ours, until a place that was passed is.
@@ -70,6 +71,7 @@ func (d *decoder) endBetween(ctx context.Context, g *change.Group) error {
 	if err := d.to.Publish(ctx, g, nil); err != nil {
 		return fatal(fmt.Errorf("cannot publish the end of group %s, between two transactions: %w", g.Commit, err))
 	}
+	crash.At("chunk published")
 	d.whole = max(d.whole, g.Commit)
 	d.progress.publishCopy(g.End)
 	d.metrics.groups.Inc()

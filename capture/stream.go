@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/crash"
 )
 
 const (
@@ -197,6 +198,7 @@ func (s *stream) deliver() {
 		return
 	}
 	s.cur.n = s.parsed
+	crash.At("received")
 	s.out <- s.cur // has room for every slab there is
 	s.cur = nil
 }
@@ -248,6 +250,7 @@ func (s *stream) tell(lsn change.LSN, now time.Time) error {
 	if _, err := s.conn.Write(b); err != nil {
 		return s.lost(err)
 	}
+	crash.At("confirmed")
 	s.last, s.reply = now, false
 	if lsn != 0 {
 		s.confirmed.Store(uint64(lsn))

@@ -19,24 +19,30 @@ import (
 	"github.com/sluicecdc/sluice/internal/process"
 )
 
+// programs is where the tests build sluice.
+var programs = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "sluice-integration-") })
+
 // binary builds sluice once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "sluice-integration-")
+var binary = sync.OnceValues(func() (string, error) { return build("sluice") })
+
+func build(name string, flags ...string) (string, error) {
+	folder, err := programs()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(folder, "sluice")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/sluicecdc/sluice/cmd/sluice").CombinedOutput()
+	path := filepath.Join(folder, name)
+	args := append(append([]string{"build"}, flags...), "-o", path, "github.com/sluicecdc/sluice/cmd/sluice")
+	out, err := exec.Command("go", args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("cannot build sluice: %w\n%s", err, out)
 	}
 	return path, nil
-})
+}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(path)) // what stays is in the system's temporary folder
+	if folder, err := programs(); err == nil {
+		_ = os.RemoveAll(folder) // what stays is in the system's temporary folder
 	}
 	os.Exit(code)
 }
@@ -131,8 +137,14 @@ func (d *deployment) start(args ...string) *process.Process {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	return d.launch(path, nil, args...)
+}
+
+// launch starts a program of sluice with more environment.
+func (d *deployment) launch(path string, env []string, args ...string) *process.Process {
+	d.t.Helper()
 	log := filepath.Join(d.folder, args[0]+".log")
-	p, err := process.Start(process.Spec{Path: path, Args: append(args, "-c", d.config), Dir: d.folder, Env: d.env(), Log: log})
+	p, err := process.Start(process.Spec{Path: path, Args: append(args, "-c", d.config), Dir: d.folder, Env: append(d.env(), env...), Log: log})
 	if err != nil {
 		d.t.Fatal(err)
 	}

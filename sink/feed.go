@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/crash"
 )
 
 // feed applies the consumer's batches until an error, or until ctx ends: then the batch under way is
@@ -24,6 +25,7 @@ func (r *Runner) feed(ctx context.Context, consumer Consumer) (err error) {
 		if err != nil {
 			return err
 		}
+		crash.At("fetched")
 		if err := r.dest.Apply(applying, b); err != nil {
 			if held := (*HeldError)(nil); !Retryable(err) && r.held == nil && !(errors.As(err, &held) && r.mixed(held)) {
 				r.metrics.fail(b)

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sluicecdc/sluice/internal/crash"
 	"github.com/sluicecdc/sluice/internal/retry"
 )
 
@@ -79,6 +80,7 @@ func (o *offsetCommitter) commit(ctx context.Context) {
 	}
 	err := o.to.CommitOffsets(ctx, o.group, offsets)
 	if err == nil {
+		crash.At("offsets committed")
 		o.failing = false
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/crash"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas"
 	"github.com/sluicecdc/sluice/schemas/avro"
@@ -105,6 +106,7 @@ func (p *Publisher) end(ctx context.Context, g *change.Group) error {
 	for _, s := range p.group.touched {
 		s.reset()
 	}
+	crash.At("ended")
 	p.group.open = false
 	p.progress.finish(g.End, delayed)
 	if err := p.goOn(ctx); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/crash"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas"
 )
@@ -99,6 +100,7 @@ func (p *Publisher) PutSoon(ctx context.Context, key string, value []byte) error
 	p.journal.mu.Lock()
 	defer p.journal.mu.Unlock()
 	p.journal.set(key, value)
+	crash.At("ledger written")
 	return nil
 }
 

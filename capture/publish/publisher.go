@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/crash"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas"
 	"github.com/sluicecdc/sluice/schemas/avro"
@@ -205,6 +206,7 @@ func (p *Publisher) subjectID(ctx context.Context, topic, part, schema string) (
 	if err != nil {
 		return 0, fmt.Errorf("cannot register the %s schema of topic %s: %w", part, topic, err)
 	}
+	crash.At("schema registered")
 	return id, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/crash"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas/avro"
 )
@@ -43,6 +44,7 @@ func (p *Publisher) sendRow(ctx context.Context, r *route, g *change.Group, c *c
 	if err := p.appendRow(ctx, r, c, r.stream.partitions[partition]); err != nil {
 		return p.explain(r, err)
 	}
+	crash.At("encoded")
 	r.metrics.count(c.Op)
 	return nil
 }

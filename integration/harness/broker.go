@@ -26,6 +26,7 @@ const clusterID = "c2x1aWNlLXRlc3RzLWsxMQ"
 type broker struct {
 	id               int
 	port, controller int
+	behind           map[string]int // ports of listeners that send clients elsewhere
 	dir, log         string
 	proc             *process.Process
 }
@@ -79,6 +80,22 @@ func kafkaDefaults(n *broker, all []*broker) map[string]string {
 		"broker.heartbeat.interval.ms":                                "300",
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
 	}
+}
+
+// listen adds listeners that send clients to other addresses.
+func (n *broker) listen(settings, addresses map[string]string) error {
+	n.behind = map[string]int{}
+	for name, address := range addresses {
+		port, err := process.FreePort()
+		if err != nil {
+			return err
+		}
+		n.behind[name] = port
+		settings["listeners"] += fmt.Sprintf(",%s://127.0.0.1:%d", name, port)
+		settings["advertised.listeners"] += fmt.Sprintf(",%s://%s", name, address)
+		settings["listener.security.protocol.map"] += fmt.Sprintf(",%s:PLAINTEXT", name)
+	}
+	return nil
 }
 
 // prepare writes the settings and formats the storage. The storage tool takes a second, so what it

@@ -18,6 +18,9 @@ type KafkaOptions struct {
 	Settings map[string]string // of server.properties, for every broker
 	Format   []string          // more arguments of the storage tool, for example --add-scram
 	JVM      []string          // instead of the default options of a small, quickly started broker
+	// Behind gives the first broker listeners beside its own, by name, that send clients to another address: a
+	// proxy's.
+	Behind map[string]string
 }
 
 // Cluster is a Kafka cluster whose nodes are broker and controller at once. Its methods are for one
@@ -105,6 +108,11 @@ func (c *Cluster) start(ctx context.Context, cache cacheFolder, o KafkaOptions) 
 	}
 	for _, n := range c.nodes {
 		settings := kafkaDefaults(n, c.nodes)
+		if n.id == 1 {
+			if err := n.listen(settings, o.Behind); err != nil {
+				return err
+			}
+		}
 		maps.Copy(settings, o.Settings)
 		if err := c.prepare(ctx, cache, n, settings, o.Format); err != nil {
 			return err
@@ -123,6 +131,11 @@ func (c *Cluster) Addrs() []string {
 		addrs = append(addrs, n.addr())
 	}
 	return addrs
+}
+
+// Behind gives where the first broker listens under a name of KafkaOptions.Behind.
+func (c *Cluster) Behind(name string) string {
+	return fmt.Sprintf("127.0.0.1:%d", c.nodes[0].behind[name])
 }
 
 // LogFile is where broker i (from 0) logs.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/sluicecdc/sluice/internal/crash"
 )
 
 // requestsInFlight is how many requests are under way on one connection: one that the broker works
@@ -169,6 +171,7 @@ func (s *session) write(r *request) error {
 	if err != nil {
 		return &FaultError{Broker: s.c.broker, Err: err}
 	}
+	crash.At("sent")
 	return nil
 }
 

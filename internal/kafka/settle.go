@@ -3,6 +3,8 @@ package kafka
 import (
 	"fmt"
 	"time"
+
+	"github.com/sluicecdc/sluice/internal/crash"
 )
 
 // wants tells whether a link has anything to send, so that an idle one does not connect.
@@ -84,6 +86,7 @@ func (p *Producer) settleItem(it *item, now time.Time) {
 	case code != 0 && code != codeDuplicateSequence && !(behind && code == codeOutOfOrderSequence):
 		p.fail(p.fatal(it))
 	case !behind:
+		crash.At("acked")
 		b := to.acknowledge(now)
 		p.c.meter.produced(int(b.count), len(b.buf))
 		p.drop(b)

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/crash"
 	"github.com/sluicecdc/sluice/sink"
 )
 
@@ -40,6 +41,7 @@ func (s *Sink) applied(cp *sink.Checkpoint) bool {
 
 func (s *Sink) apply(ctx context.Context, b *sink.Batch) error {
 	changes := s.join(b)
+	crash.At("mapped")
 	s.begin()
 	err := s.play(ctx, b, changes, false)
 	if ordering(err) {
@@ -79,9 +81,11 @@ func (s *Sink) play(ctx context.Context, b *sink.Batch, changes []change.Change,
 
 // commit ends the transaction and remembers the checkpoint.
 func (s *Sink) commit(ctx context.Context, cp *sink.Checkpoint) error {
+	crash.At("applied")
 	if err := s.end(ctx); err != nil {
 		return err
 	}
+	crash.At("committed")
 	s.tx, s.pieces = false, 0
 	s.stored = *cp
 	s.stored.Offsets = make(map[string]map[int32]int64, len(cp.Offsets))

@@ -1,0 +1,127 @@
+package integration
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sluicecdc/sluice/bench/load"
+	"github.com/sluicecdc/sluice/integration/fault"
+	"github.com/sluicecdc/sluice/integration/harness"
+)
+
+// wires are the proxies on every way that capture and the sink talk over.
+type wires struct {
+	t   *testing.T
+	all map[string]*fault.Proxy
+}
+
+func newWires(t *testing.T, names ...string) *wires {
+	t.Helper()
+	w := &wires{t: t, all: map[string]*fault.Proxy{}}
+	for _, name := range names {
+		p, err := fault.Listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = p.Close() })
+		w.all[name] = p
+	}
+	return w
+}
+
+// through gives a URL whose host is a proxy's, and has the proxy lead to the host that it names.
+func (w *wires) through(name, address string) string {
+	w.t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.all[name].To(u.Host)
+	u.Host = w.all[name].Addr()
+	return u.String()
+}
+
+// breakUntil breaks one wire after the other until ctx ends, and lets everything pass then. It gives how often each
+// fault was injected.
+func (w *wires) breakUntil(ctx context.Context, random *rand.Rand) map[fault.Mode]int {
+	w.t.Helper()
+	faults := map[fault.Mode]int{}
+	names := []string{"source", "kafka of capture", "registry", "kafka of the sink", "destination"}
+	for ctx.Err() == nil {
+		p := w.all[names[random.IntN(len(names))]]
+		m := fault.Modes[random.IntN(len(fault.Modes))]
+		w.become(p, m)
+		faults[m]++
+		pause(ctx, time.Duration(50+random.IntN(1500))*time.Millisecond)
+		w.become(p, fault.Pass)
+		pause(ctx, time.Duration(random.IntN(1000))*time.Millisecond)
+	}
+	return faults
+}
+
+func (w *wires) become(p *fault.Proxy, m fault.Mode) {
+	w.t.Helper()
+	if err := p.Become(m); err != nil {
+		w.t.Error(err)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// Every connection of capture and sink is cut, reset, half closed, stalled, slowed, made to lose one direction and
+// refused, at random, among writes to many tables. No transaction is lost, doubled or seen half. SLUICE_SEED replays;
+// SLUICE_FAULTS, set, makes it three minutes.
+func TestFaultsOnEveryWire(t *testing.T) {
+	seed := seedOf(t)
+	lasts := 15 * time.Second
+	if os.Getenv("SLUICE_FAULTS") != "" {
+		lasts = 3 * time.Minute
+	}
+	w := newWires(t, "source", "kafka of capture", "registry", "kafka of the sink", "destination")
+	kafka := harness.Kafka(t, harness.KafkaOptions{Behind: map[string]string{"CAPTURE": w.all["kafka of capture"].Addr(), "SINK": w.all["kafka of the sink"].Addr()}})
+	w.all["kafka of capture"].To(kafka.Behind("CAPTURE"))
+	w.all["kafka of the sink"].To(kafka.Behind("SINK"))
+	registry := sharedRegistry(t)
+	d := newDeployment(t, 18, load.TableNames(), nil)
+	d.edit("registry: embedded", "registry: "+w.through("registry", registry))
+	d.edit(strings.Join(d.brokers, ", "), w.all["kafka of capture"].Addr())
+	direct := *d
+	direct.brokers, direct.registry = kafka.Addrs(), registry
+	d.source, d.destination = w.through("source", d.source), w.through("destination", d.destination)
+	s := d.twin()
+	s.edit(w.all["kafka of capture"].Addr(), w.all["kafka of the sink"].Addr())
+
+	work := load.New(load.Config{DSN: direct.source, Seed: seed, PerSecond: 400})
+	if err := work.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	capture, sink := d.start("capture"), s.start("sink", "copy")
+	ctx, cancel := context.WithTimeout(t.Context(), lasts)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- work.Run(ctx) }()
+	sightings := watch(t, &direct)
+	faults := w.breakUntil(ctx, rand.New(rand.NewPCG(seed, 77)))
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	direct.caughtUp(2 * time.Minute)
+	direct.same(load.TableNames()...)
+	if s := sightings(); s.Violation != nil {
+		t.Errorf("a reader of the destination saw half a transaction: %s", s.Violation)
+	}
+	log := direct.topicsHold()
+	t.Logf("faults %v; %v; %d records, %d ENDs", faults, work.Stats(), len(log.Records), len(log.Ends))
+	d.stop(capture)
+	s.stop(sink)
+}
