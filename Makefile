@@ -37,8 +37,9 @@ copies: servers ## many seeds of the random tests of copies, some ten minutes
 	$(REAL) go test -race ./capture -run 'Test(Copies|Gaps)AmongWrites' -count=20 -timeout 20m
 	$(REAL) go test ./integration -run 'TestCopiesUnderKills|TestSlotDropped' -count=10 -timeout 20m
 
-faults: servers ## kill at every point of the path, for every kind of work; writes docs/fault-matrix.md
-	SLUICE_FAULTS=$(CURDIR)/docs/fault-matrix.md SLUICE_FAULT_ROWS=1000000 $(REAL) go test ./integration -run TestFaultMatrix -count=1 -timeout 60m -v
+faults: servers ## break everything: every point of the path, every wire, every server; writes docs/fault-matrix.md
+	SLUICE_FAULTS=$(CURDIR)/docs/fault-matrix.md SLUICE_FAULT_ROWS=1000000 $(REAL) go test ./integration \
+		-run 'TestFaultMatrix|TestFaultsOnEveryWire|TestZombies|TestServersDie' -count=1 -timeout 60m -v
 
 bench: servers ## measure beside the limit and print the figures; ARGS go to the program
 	@go run ./bench $(ARGS)

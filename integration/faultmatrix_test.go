@@ -82,7 +82,7 @@ type cell struct{ kills, missed int }
 
 // TestFaultMatrix kills capture and sink with kill -9 at every point of a change's way, for every kind of work, and
 // wants the destination to equal the source and the topics to hold each time. SLUICE_SEED replays. Without
-// SLUICE_FAULTS, which names the file for the matrix, a few points are drawn; SLUICE_FAULT_ROWS are the rows of the
+// SLUICE_FAULTS, which names the file for the matrix, one point is drawn for each kind; SLUICE_FAULT_ROWS are the rows of the
 // large transaction.
 func TestFaultMatrix(t *testing.T) {
 	seed := seedOf(t)
@@ -105,7 +105,7 @@ func TestFaultMatrix(t *testing.T) {
 			}
 			if !whole {
 				random.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
-				chosen = chosen[:2]
+				chosen = chosen[:1]
 			}
 			m.run(t, k, chosen)
 		})

@@ -83,7 +83,7 @@ func pause(ctx context.Context, d time.Duration) {
 // SLUICE_FAULTS, set, makes it three minutes.
 func TestFaultsOnEveryWire(t *testing.T) {
 	seed := seedOf(t)
-	lasts := 15 * time.Second
+	lasts := 10 * time.Second
 	if os.Getenv("SLUICE_FAULTS") != "" {
 		lasts = 3 * time.Minute
 	}
