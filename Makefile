@@ -1,7 +1,7 @@
 # Everything a developer runs. Versions of tools are in .ci/versions, of servers in
 # integration/harness (kafka.jars, apicurio.go) and internal/localpg/install.go.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz integration copies faults servers bench bench-peers demo
+.PHONY: help build test race lint fuzz integration copies faults mutants servers bench bench-peers demo
 
 UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
 REAL = SLUICE_REQUIRE_SERVERS=1
@@ -40,6 +40,9 @@ copies: servers ## many seeds of the random tests of copies, some ten minutes
 faults: servers ## break everything: every point of the path, every wire, every server; writes docs/fault-matrix.md
 	SLUICE_FAULTS=$(CURDIR)/docs/fault-matrix.md SLUICE_FAULT_ROWS=1000000 $(REAL) go test ./integration \
 		-run 'TestFaultMatrix|TestFaultsOnEveryWire|TestZombies|TestServersDie' -count=1 -timeout 60m -v
+
+mutants: servers ## break one rule at a time in a copy and see the validators notice
+	@.ci/mutants
 
 bench: servers ## measure beside the limit and print the figures; ARGS go to the program
 	@go run ./bench $(ARGS)

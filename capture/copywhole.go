@@ -247,5 +247,10 @@ func (d *decoder) publishWhole(ctx context.Context, o *wholeCopy) error {
 	if err := d.endBetween(ctx, g); err != nil {
 		return err
 	}
+	// Changes that come after the copy are published once its END is durable: a crash would have the table copied again
+	// with them, and their records would stand in the topic without an END that counts them.
+	if err := o.copy.storeNow(ctx, k.capture.down); err != nil {
+		return err
+	}
 	return k.progress(ctx, o.copy, o.rows, o.bytes, true)
 }

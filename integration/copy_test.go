@@ -134,8 +134,10 @@ func (d *deployment) expectCount(query string, want int64) {
 // is added on the way and copied alone. Nothing is lost, and the destination has the rows of the source.
 func TestCopiesUnderKills(t *testing.T) {
 	seed := seedOf(t)
+	const loose, late = "      - {from: public.loose, deletes: hard, truncate: apply}\n", "      - {from: public.late, deletes: hard, truncate: apply}\n"
 	d := newDeployment(t, 15, []string{"public.wide", "public.loose", "public.late"}, func(s string) string {
 		s = strings.Replace(s, "[public.wide, public.loose, public.late]", "[public.wide, public.loose]", 1)
+		s = strings.Replace(s, late, "", 1)
 		return strings.Replace(s, "kafka:", "  snapshot: {chunk: 64kB, workers: 3}\nkafka:", 1)
 	})
 	d.exec(`CREATE SEQUENCE rises`, wideTable, `ALTER TABLE wide ALTER big SET STORAGE EXTERNAL`,
@@ -147,7 +149,10 @@ func TestCopiesUnderKills(t *testing.T) {
 	defer cancel()
 	writing := make(chan error, 1)
 	go func() { writing <- churn(ctx, d.source, seed) }()
-	time.AfterFunc(2*time.Second, func() { d.edit("[public.wide, public.loose]", "[public.wide, public.loose, public.late]") })
+	time.AfterFunc(2*time.Second, func() {
+		d.edit("[public.wide, public.loose]", "[public.wide, public.loose, public.late]")
+		d.edit(loose, loose+late)
+	})
 	pauses := make(chan int, 1)
 	go func() { pauses <- d.pauseAtTimes(ctx, rand.New(rand.NewPCG(seed, 8))) }()
 	processes.killUntil(ctx, rand.New(rand.NewPCG(seed, 7)))
@@ -156,7 +161,8 @@ func TestCopiesUnderKills(t *testing.T) {
 	}
 	paused := <-pauses
 	d.stop(processes.capture)
-	processes.capture = d.start("capture")
+	d.stop(processes.sink)
+	processes.capture, processes.sink = d.start("capture"), d.start("sink", "copy")
 	for _, table := range []string{"public.wide", "public.loose", "public.late"} {
 		d.awaitFirst(table)
 	}

@@ -112,7 +112,11 @@ func (d *deployment) edit(old, by string) {
 	if err != nil || !strings.Contains(string(text), old) {
 		d.t.Fatalf("the configuration has no %q (%v)", old, err)
 	}
-	if err := os.WriteFile(d.config, []byte(strings.Replace(string(text), old, by, 1)), 0o600); err != nil {
+	next := d.config + ".next" // a process that starts now reads the one or the other
+	if err := os.WriteFile(next, []byte(strings.Replace(string(text), old, by, 1)), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+	if err := os.Rename(next, d.config); err != nil {
 		d.t.Fatal(err)
 	}
 }

@@ -46,9 +46,9 @@ func (w *wires) through(name, address string) string {
 	return u.String()
 }
 
-// breakUntil breaks one wire after the other until ctx ends, and lets everything pass then. It gives how often each
-// fault was injected.
-func (w *wires) breakUntil(ctx context.Context, random *rand.Rand) map[fault.Mode]int {
+// breakUntil breaks one wire after the other until ctx ends, and lets everything pass then. In the middle of some faults
+// it kills a process. It gives how often each fault was injected.
+func (w *wires) breakUntil(ctx context.Context, random *rand.Rand, kill func()) map[fault.Mode]int {
 	w.t.Helper()
 	faults := map[fault.Mode]int{}
 	names := []string{"source", "kafka of capture", "registry", "kafka of the sink", "destination"}
@@ -57,7 +57,13 @@ func (w *wires) breakUntil(ctx context.Context, random *rand.Rand) map[fault.Mod
 		m := fault.Modes[random.IntN(len(fault.Modes))]
 		w.become(p, m)
 		faults[m]++
-		pause(ctx, time.Duration(50+random.IntN(1500))*time.Millisecond)
+		lasts := time.Duration(25+random.IntN(750)) * time.Millisecond
+		pause(ctx, lasts)
+		if random.IntN(3) == 0 {
+			kill()
+			faults["kill -9"]++
+		}
+		pause(ctx, lasts)
 		w.become(p, fault.Pass)
 		pause(ctx, time.Duration(random.IntN(1000))*time.Millisecond)
 	}
@@ -79,7 +85,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // Every connection of capture and sink is cut, reset, half closed, stalled, slowed, made to lose one direction and
-// refused, at random, among writes to many tables. No transaction is lost, doubled or seen half. SLUICE_SEED replays;
+// refused, at random, among writes to many tables, and processes are killed in the middle of it. No transaction is lost, doubled or seen half. SLUICE_SEED replays;
 // SLUICE_FAULTS, set, makes it three minutes.
 func TestFaultsOnEveryWire(t *testing.T) {
 	seed := seedOf(t)
@@ -106,12 +112,22 @@ func TestFaultsOnEveryWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	capture, sink := d.start("capture"), s.start("sink", "copy")
+	random := rand.New(rand.NewPCG(seed, 77))
+	kill := func() {
+		if random.IntN(3) == 0 {
+			sink.Kill()
+			sink = s.start("sink", "copy")
+			return
+		}
+		capture.Kill()
+		capture = d.start("capture")
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- work.Run(ctx) }()
 	sightings := watch(t, &direct)
-	faults := w.breakUntil(ctx, rand.New(rand.NewPCG(seed, 77)))
+	faults := w.breakUntil(ctx, random, kill)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
