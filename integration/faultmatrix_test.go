@@ -95,6 +95,7 @@ func TestFaultMatrix(t *testing.T) {
 			if n, err := strconv.Atoi(os.Getenv("SLUICE_FAULT_ROWS")); err == nil {
 				k.rows = n
 			}
+			m.large = k.rows
 		}
 		t.Run(k.name, func(t *testing.T) {
 			var chosen []point
@@ -122,6 +123,7 @@ type faultMatrix struct {
 	random  *rand.Rand
 	seed    uint64
 	cells   map[string]map[string]*cell // by point and kind
+	large   int // rows of the large transaction
 	records int
 	groups  int
 }
@@ -243,12 +245,12 @@ itself, as kill -9 would, while the source does each kind of work; it is started
 source by every row, and the topics must hold: positions that rise by key and by partition, each record once, every END with
 its records, nothing of what was rolled back (integration/check).
 
-Seed %d: %d kills, %d times the point did not come by within 10 s; afterwards %d records in %d groups read back from the
-topics, 0 duplicates, 0 losses, 0 differences.
+Seed %d: %d kills, %d times the point did not come by within 10 s. The large transaction has %d rows. Read back from
+the topics afterwards: %d records in %d groups; 0 duplicates, 0 losses, 0 differences.
 
 | point | %s |
 |---|%s
-`, m.seed, kills, missed, m.records, m.groups, strings.Join(kindNames(), " | "), strings.Repeat("---|", len(kinds)))
+`, m.seed, kills, missed, m.large, m.records, m.groups, strings.Join(kindNames(), " | "), strings.Repeat("---|", len(kinds)))
 	for _, p := range points {
 		fmt.Fprintf(&b, "| %s: %s |", p.command[0], p.name)
 		for _, k := range kinds {
