@@ -1,7 +1,7 @@
 # Everything a developer runs. Versions of tools are in .ci/versions, of servers in
 # integration/harness (kafka.jars, apicurio.go) and internal/localpg/install.go.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz integration copies faults mutants servers bench bench-peers demo
+.PHONY: help build test race lint fuzz integration copies faults mutants model servers bench bench-peers demo
 
 UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
 REAL = SLUICE_REQUIRE_SERVERS=1
@@ -43,6 +43,9 @@ faults: servers ## break everything: every point of the path, every wire, every 
 
 mutants: servers ## break one rule at a time in a copy and see the validators notice
 	@.ci/mutants
+
+model: ## explore the model of delivery, and print a counterexample for each rule that is taken away
+	go test ./integration/model -count=1 -v
 
 bench: servers ## measure beside the limit and print the figures; ARGS go to the program
 	@go run ./bench $(ARGS)
