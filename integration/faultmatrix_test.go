@@ -123,7 +123,7 @@ type faultMatrix struct {
 	random  *rand.Rand
 	seed    uint64
 	cells   map[string]map[string]*cell // by point and kind
-	large   int // rows of the large transaction
+	large   int                         // rows of the large transaction
 	records int
 	groups  int
 }
