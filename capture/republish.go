@@ -29,7 +29,7 @@ func (st *stage) publication(ctx context.Context, d *ddl, out *Rehearsal) error 
 		return err
 	}
 	if after == nil {
-		out.Faults = append(out.Faults, "capture finds its publication "+quote(ours)+" gone: PostgreSQL cannot decode what comes after that, and a new snapshot is needed")
+		out.Faults = append(out.Faults, "capture finds its publication "+quote(ours)+" gone and makes it again: what is committed until then is in no record, a gap of the log (source.on_gap: capture stops, or repairs every table)")
 		return nil
 	}
 	st.leaving(before, after, out)

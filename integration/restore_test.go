@@ -154,7 +154,7 @@ func TestGapsUnderKills(t *testing.T) {
 		`CREATE TABLE late (id uuid PRIMARY KEY, v text)`, `INSERT INTO late SELECT md5(g::text)::uuid, repeat('x', 100) FROM generate_series(1, 4000) g`)
 	processes := &pair{d: d, capture: d.start("capture"), sink: d.start("sink", "copy")}
 	d.caughtUp(60 * time.Second)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 	defer cancel()
 	writing, losing := make(chan error, 1), make(chan int, 1)
 	go func() { writing <- churn(ctx, d.source, seed) }()

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -103,6 +104,7 @@ func watch(t *testing.T, d *deployment) func() check.Sightings {
 // pair is capture and its sink, as processes of their own.
 type pair struct {
 	d             *deployment
+	s             *deployment // of the sink, where it has a configuration of its own
 	capture, sink *process.Process
 	kills         [2]int
 }
@@ -122,7 +124,7 @@ func (p *pair) killUntil(ctx context.Context, random *rand.Rand) {
 		} else {
 			p.kills[1]++
 			p.sink.Kill()
-			p.sink = p.d.start("sink", "copy")
+			p.sink = cmp.Or(p.s, p.d).start("sink", "copy")
 		}
 	}
 }
