@@ -39,7 +39,7 @@ copies: servers ## many seeds of the random tests of copies, some ten minutes
 
 faults: servers ## break everything: every point of the path, every wire, every server; writes docs/fault-matrix.md
 	SLUICE_FAULTS=$(CURDIR)/docs/fault-matrix.md SLUICE_FAULT_ROWS=1000000 $(REAL) go test ./integration \
-		-run 'TestFaultMatrix|TestFaultsOnEveryWire|TestZombies|TestServersDie|TestTransactionLargerThanMemory' -count=1 -timeout 60m -v
+		-run 'TestFaultMatrix|TestFaultsOnEveryWire|TestZombies|TestServersDie|TestTransactionLargerThanMemory|TestFailoverBehindKafka' -count=1 -timeout 60m -v
 
 mutants: servers ## break one rule at a time in a copy and see the validators notice
 	@.ci/mutants

@@ -217,7 +217,10 @@ func (d *decoder) end(ctx context.Context, end change.LSN) error {
 	if err := d.to.Publish(ctx, &d.group, nil); err != nil {
 		return fatal(fmt.Errorf("cannot publish the end of transaction %d at %s: %w", d.group.XID, d.group.Commit, err))
 	}
-	d.whole, d.partial, d.last, d.half = d.group.Commit, change.Position{}, d.sent(), sent{}
+	d.whole, d.partial, d.half = d.group.Commit, change.Position{}, sent{}
+	if d.group.XID != 0 {
+		d.last = d.sent()
+	}
 	d.place.last, d.place.time = max(d.place.last, d.group.Commit), d.group.Time
 	d.copies.publishedNow(d.current())
 	d.progress.publish(end, d.group.Time)
