@@ -78,6 +78,18 @@ func randomWorkload(t *testing.T, version int, kills bool) {
 	d.stop(processes.capture)
 }
 
+// unharmed wants all of a random workload at the destination, no half of a transaction ever seen there, and topics
+// that hold. It gives what they hold.
+func (d *deployment) unharmed(sightings func() check.Sightings) *check.Log {
+	d.t.Helper()
+	d.caughtUp(2 * time.Minute)
+	d.same(load.TableNames()...)
+	if s := sightings(); s.Violation != nil {
+		d.t.Errorf("a reader of the destination saw half a transaction: %s", s.Violation)
+	}
+	return d.topicsHold()
+}
+
 // watch reads the destination all the time until the returned function is called.
 func watch(t *testing.T, d *deployment) func() check.Sightings {
 	ctx, cancel := context.WithCancel(t.Context())

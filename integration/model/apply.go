@@ -38,11 +38,7 @@ type application struct {
 
 // Application is two sinks and a destination, without some rules, with at most so many faults.
 func Application(faults int8, without ...string) System[application] {
-	rules := map[string]bool{}
-	for _, r := range without {
-		rules[r] = true
-	}
-	a := applier{without: rules}
+	a := applier{without: set(without)}
 	return System[application]{
 		Start: application{faults: faults}, Next: a.next, Check: checkApplication,
 		Fault: func(name string) bool { return strings.HasPrefix(name, "fault") },

@@ -33,10 +33,7 @@ type copying struct {
 
 // Copying is a row that is copied while it is written, without some rules.
 func Copying(without ...string) System[copying] {
-	rules := map[string]bool{}
-	for _, r := range without {
-		rules[r] = true
-	}
+	rules := set(without)
 	return System[copying]{
 		Next:  func(s copying) []Step[copying] { return copySteps(s, rules) },
 		Check: checkCopying, Fault: func(string) bool { return false },

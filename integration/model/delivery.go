@@ -73,11 +73,7 @@ type delivery struct {
 
 // Delivery is capture, Kafka and the slot, without some rules, with at most so many faults.
 func Delivery(faults int8, without ...string) System[delivery] {
-	rules := map[string]bool{}
-	for _, r := range without {
-		rules[r] = true
-	}
-	d := deliverer{without: rules}
+	d := deliverer{without: set(without)}
 	return System[delivery]{
 		Start: delivery{faults: faults}, Next: d.next, Check: checkDelivery,
 		Fault: func(name string) bool { return strings.HasPrefix(name, "fault") },

@@ -72,3 +72,12 @@ func (m System[S]) Explore() (states int, found *Counterexample) {
 	}
 	return len(seen), nil
 }
+
+// set gives rules to look up.
+func set(rules []string) map[string]bool {
+	all := map[string]bool{}
+	for _, r := range rules {
+		all[r] = true
+	}
+	return all
+}
