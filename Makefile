@@ -1,7 +1,7 @@
 # Everything a developer runs. Versions of tools are in .ci/versions, of servers in
 # integration/harness (kafka.jars, apicurio.go) and internal/localpg/install.go.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz integration copies faults mutants model servers bench bench-peers demo
+.PHONY: help build test race lint fuzz integration copies faults soak mutants model servers bench bench-peers demo
 
 UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
 REAL = SLUICE_REQUIRE_SERVERS=1
@@ -40,6 +40,9 @@ copies: servers ## many seeds of the random tests of copies, some ten minutes
 faults: servers ## break everything: every point of the path, every wire, every server; writes docs/fault-matrix.md
 	SLUICE_FAULTS=$(CURDIR)/docs/fault-matrix.md SLUICE_FAULT_ROWS=1000000 $(REAL) go test ./integration \
 		-run 'TestFaultMatrix|TestFaultsOnEveryWire|TestZombies|TestServersDie|TestTransactionLargerThanMemory|TestFailoverBehindKafka' -count=1 -timeout 60m -v
+
+soak: servers ## an hour of one fault after the other under a steady load; writes docs/soak.md; SLUICE_SOAK=10m is shorter
+	SLUICE_SOAK=$${SLUICE_SOAK:-1h} SLUICE_SOAK_REPORT=$(CURDIR)/docs/soak.md $(REAL) go test ./integration -run TestSoak -count=1 -timeout 90m -v
 
 mutants: servers ## break one rule at a time in a copy and see the validators notice
 	@.ci/mutants

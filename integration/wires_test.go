@@ -20,10 +20,13 @@ type wires struct {
 	all map[string]*fault.Proxy
 }
 
-func newWires(t *testing.T, names ...string) *wires {
+// wireNames are the ways.
+var wireNames = []string{"source", "kafka of capture", "registry", "kafka of the sink", "destination"}
+
+func newWires(t *testing.T) *wires {
 	t.Helper()
 	w := &wires{t: t, all: map[string]*fault.Proxy{}}
-	for _, name := range names {
+	for _, name := range wireNames {
 		p, err := fault.Listen()
 		if err != nil {
 			t.Fatal(err)
@@ -32,6 +35,30 @@ func newWires(t *testing.T, names ...string) *wires {
 		w.all[name] = p
 	}
 	return w
+}
+
+// kafka starts a broker that capture and the sink reach over wires of their own.
+func (w *wires) kafka() *harness.Cluster {
+	w.t.Helper()
+	kafka := harness.Kafka(w.t, harness.KafkaOptions{Behind: map[string]string{"CAPTURE": w.all["kafka of capture"].Addr(), "SINK": w.all["kafka of the sink"].Addr()}})
+	w.all["kafka of capture"].To(kafka.Behind("CAPTURE"))
+	w.all["kafka of the sink"].To(kafka.Behind("SINK"))
+	return kafka
+}
+
+// between gives the deployments of capture and of the sink that talk over the wires, and turns direct, whose servers
+// they lead to, into one that does not.
+func (w *wires) between(direct *deployment, kafka *harness.Cluster) (capture, sink *deployment) {
+	w.t.Helper()
+	registry := sharedRegistry(w.t)
+	direct.edit("registry: embedded", "registry: "+w.through("registry", registry))
+	direct.edit(strings.Join(direct.brokers, ", "), w.all["kafka of capture"].Addr())
+	d := *direct
+	direct.brokers, direct.registry = kafka.Addrs(), registry
+	d.source, d.destination = w.through("source", direct.source), w.through("destination", direct.destination)
+	s := d.twin()
+	s.edit(w.all["kafka of capture"].Addr(), w.all["kafka of the sink"].Addr())
+	return &d, s
 }
 
 // through gives a URL whose host is a proxy's, and has the proxy lead to the host that it names.
@@ -51,9 +78,8 @@ func (w *wires) through(name, address string) string {
 func (w *wires) breakUntil(ctx context.Context, random *rand.Rand, kill func()) map[fault.Mode]int {
 	w.t.Helper()
 	faults := map[fault.Mode]int{}
-	names := []string{"source", "kafka of capture", "registry", "kafka of the sink", "destination"}
 	for ctx.Err() == nil {
-		p := w.all[names[random.IntN(len(names))]]
+		p := w.all[wireNames[random.IntN(len(wireNames))]]
 		m := fault.Modes[random.IntN(len(fault.Modes))]
 		w.become(p, m)
 		faults[m]++
@@ -93,19 +119,10 @@ func TestFaultsOnEveryWire(t *testing.T) {
 	if os.Getenv("SLUICE_FAULTS") != "" {
 		lasts = 3 * time.Minute
 	}
-	w := newWires(t, "source", "kafka of capture", "registry", "kafka of the sink", "destination")
-	kafka := harness.Kafka(t, harness.KafkaOptions{Behind: map[string]string{"CAPTURE": w.all["kafka of capture"].Addr(), "SINK": w.all["kafka of the sink"].Addr()}})
-	w.all["kafka of capture"].To(kafka.Behind("CAPTURE"))
-	w.all["kafka of the sink"].To(kafka.Behind("SINK"))
-	registry := sharedRegistry(t)
-	d := newDeployment(t, 18, load.TableNames(), nil)
-	d.edit("registry: embedded", "registry: "+w.through("registry", registry))
-	d.edit(strings.Join(d.brokers, ", "), w.all["kafka of capture"].Addr())
-	direct := *d
-	direct.brokers, direct.registry = kafka.Addrs(), registry
-	d.source, d.destination = w.through("source", d.source), w.through("destination", d.destination)
-	s := d.twin()
-	s.edit(w.all["kafka of capture"].Addr(), w.all["kafka of the sink"].Addr())
+	w := newWires(t)
+	kafka := w.kafka()
+	direct := newDeployment(t, 18, load.TableNames(), nil)
+	d, s := w.between(direct, kafka)
 
 	work := load.New(load.Config{DSN: direct.source, Seed: seed, PerSecond: 400})
 	if err := work.Prepare(t.Context()); err != nil {
@@ -126,7 +143,7 @@ func TestFaultsOnEveryWire(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- work.Run(ctx) }()
-	sightings := watch(t, &direct)
+	sightings := watch(t, direct)
 	faults := w.breakUntil(ctx, random, kill)
 	if err := <-done; err != nil {
 		t.Fatal(err)

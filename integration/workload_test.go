@@ -91,7 +91,10 @@ func (d *deployment) unharmed(sightings func() check.Sightings) *check.Log {
 }
 
 // watch reads the destination all the time until the returned function is called.
-func watch(t *testing.T, d *deployment) func() check.Sightings {
+func watch(t *testing.T, d *deployment) func() check.Sightings { return watchEvery(t, d, 0) }
+
+// watchEvery pauses between two looks.
+func watchEvery(t *testing.T, d *deployment, pause time.Duration) func() check.Sightings {
 	ctx, cancel := context.WithCancel(t.Context())
 	type outcome struct {
 		seen check.Sightings
@@ -99,7 +102,7 @@ func watch(t *testing.T, d *deployment) func() check.Sightings {
 	}
 	result := make(chan outcome, 1)
 	go func() {
-		seen, err := check.Invariant{DSN: d.destination, Query: load.SumQuery, Want: load.Sum, Sink: "copy"}.Watch(ctx)
+		seen, err := check.Invariant{DSN: d.destination, Query: load.SumQuery, Want: load.Sum, Sink: "copy", Every: pause}.Watch(ctx)
 		result <- outcome{seen, err}
 	}()
 	return func() check.Sightings {
