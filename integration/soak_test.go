@@ -227,7 +227,7 @@ func (l *lasting) look(t *testing.T) {
 		t.Fatalf("%s ended by itself: %v", l.command[0], l.running.Err())
 	default:
 	}
-	resp, err := http.Get("http://" + l.console + "/metrics") //nolint:noctx // loopback
+	resp, err := http.Get("http://" + l.console + "/metrics")
 	if err != nil {
 		t.Errorf("%s: the console does not answer: %v", l.command[0], err)
 		return
