@@ -112,6 +112,7 @@ func (p *Publisher) end(ctx context.Context, g *change.Group) error {
 	if err := p.goOn(ctx); err != nil {
 		return fmt.Errorf("cannot write the ENDs before %s: %w", g.Commit, err)
 	}
+	p.producer.Commit()
 	return p.look(ctx, g.Commit)
 }
 

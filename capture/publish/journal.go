@@ -78,14 +78,27 @@ func (p *Publisher) Reached() change.LSN { return max(p.reached, p.ends.tail) }
 func (p *Publisher) Recent() []change.Group { return p.ends.recent }
 
 // Put implements capture.Journal: it returns when the entry, and everything published before it, is
-// acknowledged. A nil value removes the entry. It is called by the publishing goroutine.
+// acknowledged. In the middle of a group that a Kafka transaction wraps it does not wait: the entry commits with the
+// group. A nil value removes the entry. It is called by the publishing goroutine.
 func (p *Publisher) Put(ctx context.Context, key string, value []byte) error {
+	if p.o.Transactions && p.group.open {
+		return p.putNow(ctx, key, value)
+	}
 	if err := p.PutSoon(ctx, key, value); err != nil {
 		return err
 	}
 	if err := p.settleAll(ctx); err != nil {
 		return fmt.Errorf("cannot store %q in topic %s: %w", key, schemas.StateTopic(p.o.Source), err)
 	}
+	return nil
+}
+
+func (p *Publisher) putNow(ctx context.Context, key string, value []byte) error {
+	r := kafka.Record{TimeMillis: time.Now().UnixMilli(), Key: []byte(key), Value: value}
+	if err := p.producer.Append(ctx, p.journal.partition, p.progress.tag(), r); err != nil {
+		return fmt.Errorf("cannot store %q in topic %s: %w", key, schemas.StateTopic(p.o.Source), err)
+	}
+	p.remember(key, value)
 	return nil
 }
 
@@ -97,11 +110,15 @@ func (p *Publisher) PutSoon(ctx context.Context, key string, value []byte) error
 	if err := p.goOn(ctx); err != nil {
 		return fmt.Errorf("cannot store %q in topic %s: %w", key, schemas.StateTopic(p.o.Source), err)
 	}
+	p.remember(key, value)
+	crash.At("ledger written")
+	return nil
+}
+
+func (p *Publisher) remember(key string, value []byte) {
 	p.journal.mu.Lock()
 	defer p.journal.mu.Unlock()
 	p.journal.set(key, value)
-	crash.At("ledger written")
-	return nil
 }
 
 // set takes an entry over; without a value it is gone.

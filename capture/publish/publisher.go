@@ -33,13 +33,14 @@ const (
 
 // Options are what a publisher needs to know of its source.
 type Options struct {
-	Source      string // source.name, the prefix of the topics
-	Database    string
-	Version     string // of sluice, for the envelope
-	Partitions  int    // of topics that are created
-	Tombstones  bool   // after a delete
-	Truncate    TruncateMode
-	BufferBytes int // records not yet acknowledged
+	Source       string // source.name, the prefix of the topics
+	Database     string
+	Version      string // of sluice, for the envelope
+	Partitions   int    // of topics that are created
+	Tombstones   bool   // after a delete
+	Transactions bool   // groups become visible whole to readers in read_committed
+	Truncate     TruncateMode
+	BufferBytes  int // records not yet acknowledged
 	// Transforms are done to changes before they become records.
 	Transforms []transform.Rule
 }
@@ -84,6 +85,7 @@ func Open(ctx context.Context, o Options, client *kafka.Client, reg *registry.Cl
 	producer, err := client.NewProducer(ctx, kafka.ProducerConfig{
 		TransactionalID: "sluice-" + o.Source,
 		BufferBytes:     o.BufferBytes,
+		Transactions:    o.Transactions,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cannot take over the topics of source %s: %w", o.Source, err)
@@ -175,6 +177,9 @@ func (p *Publisher) Flush() (more bool) {
 		cancel() // where memory is spent it is not waited for
 		if err := p.goOn(now); !errors.Is(err, context.Canceled) {
 			p.failed = err
+		}
+		if !p.group.open {
+			p.producer.Commit()
 		}
 		p.producer.Flush()
 	}

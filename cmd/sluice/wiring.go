@@ -23,7 +23,7 @@ func (p *process) startCapture(life context.Context, client *kafka.Client, schem
 	cfg.DrainTimeout = p.cfg.DrainTimeout / 2 // the sinks get the rest
 	options := publish.Options{
 		Source: cfg.Name, Database: databaseOf(cfg.DSN), Version: buildOf().Version, Partitions: p.cfg.Kafka.Partitions,
-		Tombstones: p.cfg.Kafka.WriteTombstones(), Truncate: publish.TruncateMode(cfg.Truncate), BufferBytes: share.produced,
+		Tombstones: p.cfg.Kafka.WriteTombstones(), Transactions: p.cfg.Kafka.Transactions, Truncate: publish.TruncateMode(cfg.Truncate), BufferBytes: share.produced,
 		Transforms: p.cfg.Transforms,
 	}
 	open := func(ctx context.Context, tables []*change.Table) (capture.Downstream, error) {

@@ -20,11 +20,13 @@ type Place struct {
 	Brokers  []string
 	Registry string // URL
 	Source   string
+	// Committed reads as programs in read_committed do.
+	Committed bool
 }
 
 // Read reads all topics of the source up to the ends that stand at the call.
 func Read(ctx context.Context, p Place) (*Log, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(p.Brokers...), kgo.KeepControlRecords())
+	client, err := kgo.NewClient(kgo.SeedBrokers(p.Brokers...), kgo.KeepControlRecords(), kgo.FetchIsolationLevel(p.isolation()))
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a Kafka client: %w", err)
 	}
@@ -46,6 +48,13 @@ func Read(ctx context.Context, p Place) (*Log, error) {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 	})
 	return l, nil
+}
+
+func (p Place) isolation() kgo.IsolationLevel {
+	if p.Committed {
+		return kgo.ReadCommitted()
+	}
+	return kgo.ReadUncommitted()
 }
 
 func (p Place) add(ctx context.Context, l *Log, d *decoder, r *kgo.Record) error {
@@ -98,7 +107,7 @@ func (p Place) ends(ctx context.Context, client *kgo.Client) (map[string]map[int
 		}
 		ends[*t.Topic] = map[int32]int64{}
 		for _, part := range t.Partitions {
-			end, err := endOffset(ctx, client, *t.Topic, part.Partition)
+			end, err := p.endOffset(ctx, client, *t.Topic, part.Partition)
 			if err != nil {
 				return nil, fmt.Errorf("%s[%d]: %w", *t.Topic, part.Partition, err)
 			}
@@ -115,10 +124,13 @@ func (p Place) mine(topic string) bool {
 	return topic == p.held() || strings.HasPrefix(topic, p.Source+".") && !strings.HasPrefix(topic, p.Source+".sluice.")
 }
 
-func endOffset(ctx context.Context, client *kgo.Client, topic string, partition int32) (int64, error) {
+func (p Place) endOffset(ctx context.Context, client *kgo.Client, topic string, partition int32) (int64, error) {
 	one := kmsg.NewListOffsetsRequestTopicPartition()
 	one.Partition, one.Timestamp = partition, -1
 	req := kmsg.NewPtrListOffsetsRequest()
+	if p.Committed {
+		req.IsolationLevel = 1
+	}
 	req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: topic, Partitions: []kmsg.ListOffsetsRequestTopicPartition{one}}}
 	res, err := req.RequestWith(ctx, client)
 	if err != nil {

@@ -8,7 +8,6 @@ var later = []struct {
 	path *regexp.Regexp
 	what string
 }{
-	{regexp.MustCompile(`^kafka\.transactions$`), "wrapping groups in Kafka transactions"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.lock$`), "locking synced columns at the destination"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.breaker$`), "the breaker on mass changes"},
 	{regexp.MustCompile(`^sinks\.[^.]+\.cadence$`), "applying on a schedule"},

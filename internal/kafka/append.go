@@ -35,6 +35,7 @@ func (p *Producer) add(to *Partition, tag uint64, records []Record) (bool, error
 		case need > to.full:
 		case need <= cap(b.buf):
 			b.append(records)
+			p.transactions.ended = false
 			return true, nil
 		default:
 			return p.addGrown(to, need, records), nil
@@ -55,6 +56,7 @@ func (p *Producer) addGrown(to *Partition, need int, records []Record) bool {
 	p.used += more
 	to.open = p.buffers.grow(to.open, size)
 	to.open.append(records)
+	p.transactions.ended = false
 	return true
 }
 
@@ -72,6 +74,7 @@ func (p *Producer) addFirst(to *Partition, tag uint64, records []Record) (bool, 
 	p.used += size
 	b := p.buffers.get(size)
 	b.tag = tag
+	p.transactions.began(b, tag)
 	b.append(records)
 	to.open = b
 	return true, nil

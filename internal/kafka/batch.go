@@ -39,13 +39,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // batch is a record batch under construction, then sealed, then under way. Its bytes never change
 // after it was sent for the first time.
 type batch struct {
-	buf       []byte // header and records
-	tag       uint64 // of its first record
-	count     int32
-	sequence  int32 // of its first record; set when sealed
-	firstTime int64
-	maxTime   int64
-	finished  bool // the header is written
+	buf         []byte // header and records
+	tag         uint64 // of its first record
+	transaction uint64 // that it belongs to
+	count       int32
+	sequence    int32 // of its first record; set when sealed
+	firstTime   int64
+	maxTime     int64
+	finished    bool // the header is written
 }
 
 // reset makes b empty, with room for size bytes.
@@ -88,7 +89,7 @@ func (b *batch) append(records []Record) {
 }
 
 // finish writes the header. It is called once, before the first send.
-func (b *batch) finish(producer int64, epoch int16) {
+func (b *batch) finish(producer int64, epoch int16, attributes uint16) {
 	if b.finished {
 		return
 	}
@@ -97,7 +98,7 @@ func (b *batch) finish(producer int64, epoch int16) {
 	be.PutUint32(h[atLength:], uint32(len(h)-atLeaderEpoch))
 	be.PutUint32(h[atLeaderEpoch:], 0xffffffff)
 	h[atMagic] = magic2
-	be.PutUint16(h[atAttributes:], 0)
+	be.PutUint16(h[atAttributes:], attributes)
 	be.PutUint32(h[atLastOffsetDelta:], uint32(b.count-1))
 	be.PutUint64(h[atFirstTime:], uint64(b.firstTime))
 	be.PutUint64(h[atMaxTime:], uint64(b.maxTime))

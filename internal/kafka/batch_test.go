@@ -40,7 +40,7 @@ func pack(records []Record) []byte {
 		panic(fmt.Sprintf("measured %d, wrote %d", size, len(b.buf)))
 	}
 	b.sequence = 7
-	b.finish(4000, 3)
+	b.finish(4000, 3, 0)
 	return b.buf
 }
 

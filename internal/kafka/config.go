@@ -27,8 +27,11 @@ type Config struct {
 	Retention time.Duration `yaml:"retention"`
 	// Tombstones says whether a delete is followed by a record with a null value. Default true.
 	Tombstones *bool `yaml:"tombstones"`
-	TLS        TLS   `yaml:"tls"`
-	SASL       SASL  `yaml:"sasl"`
+	// Transactions wraps transactions of the source in Kafka transactions, so that readers in read_committed see
+	// each at once, in all its topics.
+	Transactions bool `yaml:"transactions"`
+	TLS          TLS  `yaml:"tls"`
+	SASL         SASL `yaml:"sasl"`
 }
 
 // DefaultConfig gives what holds where the configuration is silent.

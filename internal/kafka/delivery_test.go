@@ -153,7 +153,8 @@ func TestRecordTooLarge(t *testing.T) {
 	}
 }
 
-// TestCutConnections: whatever is cut where, every record stands in its partition once and in order.
+// TestCutConnections: whatever is cut where, every record stands in its partition once and in order, wrapped in Kafka
+// transactions or not.
 func TestCutConnections(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -162,13 +163,14 @@ func TestCutConnections(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, uint64(run)))
 		s := &scissors{rng: rand.New(rand.NewPCG(seed, uint64(run))), least: 200, most: 1 << (11 + run%6)}
 		name := topic(t, c, 2)
-		p, parts := fenced(t, cuttingClient(t, c, s), ProducerConfig{TransactionalID: name, BufferBytes: 200_000, BatchBytes: 8 << 10}, name)
+		p, parts := fenced(t, cuttingClient(t, c, s), ProducerConfig{TransactionalID: name, BufferBytes: 200_000, BatchBytes: 8 << 10, Transactions: run%2 == 1}, name)
 		s.arm()
 		ctx := timeout(t, 2*time.Minute)
 		n := 200 + rng.IntN(3000)
 		for i := 0; i < n; i += 100 {
 			appendRange(t, ctx, p, parts, i, min(i+100, n))
 			if rng.IntN(2) == 0 {
+				p.Commit()
 				p.Flush()
 			}
 		}

@@ -19,6 +19,7 @@ const (
 	codeDuplicateSequence     Code = 46
 	codeOutOfOrderSequence    Code = 45
 	codeFencedEpoch           Code = 47
+	codeTransactionTimeout    Code = 50
 	codeFencedProducer        Code = 90
 	codeSASLFailed            Code = 58
 )

@@ -6,12 +6,11 @@ import (
 	"slices"
 
 	"github.com/segmentio/kafka-go/protocol/addpartitionstotxn"
-	"github.com/segmentio/kafka-go/protocol/endtxn"
 	"github.com/segmentio/kafka-go/protocol/initproducerid"
 )
 
-// transactionTimeoutMillis bounds the one empty transaction of a fence.
-const transactionTimeoutMillis = 60_000
+// fenceMillis bounds the one empty transaction of a fence.
+const fenceMillis = 60_000
 
 // acquireID gets our id, or an earlier owner's with the next epoch: from then on the coordinator
 // refuses the earlier owner, and Fence makes the partitions do so.
@@ -22,22 +21,38 @@ func (p *Producer) acquireID(ctx context.Context) error {
 			return err
 		}
 		msg, err := p.c.ask(ctx, addr, &initproducerid.Request{TransactionalID: p.cfg.TransactionalID,
-			TransactionTimeoutMs: transactionTimeoutMillis, ProducerID: -1, ProducerEpoch: -1})
+			TransactionTimeoutMs: p.timeoutMillis(), ProducerID: -1, ProducerEpoch: -1})
 		if err != nil {
 			return err
 		}
 		res := msg.(*initproducerid.Response)
 		p.id, p.epoch = res.ProducerID, res.ProducerEpoch
-		return Code(res.ErrorCode).err()
+		if err := Code(res.ErrorCode).err(); Code(res.ErrorCode) != codeTransactionTimeout {
+			return err
+		}
+		return fmt.Errorf("kafka.transactions needs transaction.max.timeout.ms of %d on the brokers, their default: %w", transactionMillis, Code(res.ErrorCode))
 	})
+}
+
+func (p *Producer) timeoutMillis() int32 {
+	if p.cfg.Transactions {
+		return transactionMillis
+	}
+	return fenceMillis
 }
 
 // Fence makes the partitions of topics refuse every earlier owner and gives their handles by topic.
 // It must precede the first Append to a partition and the Tail that is to be trusted.
 //
 // It ends one empty transaction over the partitions as aborted: the marker raises the epoch that each
-// partition knows, and is waited for in each, since the end is answered before the markers are written.
+// partition knows, and is waited for in each, since the end is answered before the markers are written. A transaction
+// that is open is committed first, with what it has.
 func (p *Producer) Fence(ctx context.Context, topics []string) (map[string][]*Partition, error) {
+	if p.cfg.Transactions {
+		if err := p.Wait(ctx); err != nil {
+			return nil, err
+		}
+	}
 	p.fencing.Lock()
 	defer p.fencing.Unlock()
 	fresh, err := p.unfenced(ctx, topics)
@@ -91,10 +106,10 @@ func (p *Producer) fence(ctx context.Context, tps []TopicPartition) error {
 	if err != nil {
 		return err
 	}
-	if err := p.c.retry(ctx, func(ctx context.Context) error { return p.beginEmpty(ctx, tps) }); err != nil {
+	if err := p.c.retry(ctx, func(ctx context.Context) error { return p.addPartitions(ctx, tps) }); err != nil {
 		return p.explainFence(err)
 	}
-	if err := p.c.retry(ctx, p.abortEmpty); err != nil {
+	if err := p.c.retry(ctx, func(ctx context.Context) error { return p.endTransaction(ctx, false) }); err != nil {
 		return p.explainFence(err)
 	}
 	if err := p.awaitMarkers(ctx, from); err != nil {
@@ -107,9 +122,9 @@ func (p *Producer) explainFence(err error) error {
 	return fmt.Errorf("%w (transactional id %s: another process with the same source name may have started at the same time)", err, p.cfg.TransactionalID)
 }
 
-// beginEmpty names the partitions of the transaction. The coordinator may still be busy with the
+// addPartitions names partitions of a transaction, and begins it. The coordinator may still be busy with the
 // transaction before (51): the caller tries again.
-func (p *Producer) beginEmpty(ctx context.Context, tps []TopicPartition) error {
+func (p *Producer) addPartitions(ctx context.Context, tps []TopicPartition) error {
 	addr, err := p.c.coordinator(ctx, transactionCoordinator, p.cfg.TransactionalID)
 	if err != nil {
 		return err
@@ -146,18 +161,6 @@ func worst(res *addpartitionstotxn.Response) error {
 		}
 	}
 	return err
-}
-
-func (p *Producer) abortEmpty(ctx context.Context) error {
-	addr, err := p.c.coordinator(ctx, transactionCoordinator, p.cfg.TransactionalID)
-	if err != nil {
-		return err
-	}
-	msg, err := p.c.ask(ctx, addr, &endtxn.Request{TransactionalID: p.cfg.TransactionalID, ProducerID: p.id, ProducerEpoch: p.epoch})
-	if err != nil {
-		return err
-	}
-	return Code(msg.(*endtxn.Response).ErrorCode).err()
 }
 
 // enlist makes the handles.

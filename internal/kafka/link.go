@@ -154,10 +154,11 @@ func (s *session) fill(ctx context.Context, r *request) error {
 	}
 	s.c.lastID++
 	r.sent = time.Now()
+	id, attributes := s.l.p.wrapping()
 	for i := range r.items {
-		r.items[i].b.finish(s.l.p.id, s.l.p.epoch)
+		r.items[i].b.finish(s.l.p.id, s.l.p.epoch, attributes)
 	}
-	r.encode(s.c.lastID, produceTimeoutMillis)
+	r.encode(s.c.lastID, produceTimeoutMillis, id)
 	return nil
 }
 

@@ -28,6 +28,8 @@ type Partition struct {
 	sequence int32 // of the next batch to be sealed
 	lastAck  time.Time
 
+	member uint64 // of this transaction, as the coordinator knows
+
 	leader int32
 	stale  bool // an answer or a fault says to ask for the leader again before sending
 	failed bool // of the batches under way one failed: none is sent until all are back
@@ -51,6 +53,14 @@ func (t *Partition) seal() {
 
 // unsent tells whether there is anything to send.
 func (t *Partition) unsent() bool { return t.open != nil || len(t.queue) > t.inflight }
+
+// next gives the batch that is sent next; there is one where unsent says so.
+func (t *Partition) next() *batch {
+	if len(t.queue) > t.inflight {
+		return t.queue[t.inflight]
+	}
+	return t.open
+}
 
 // ready tells whether a batch may be sent to broker now.
 func (t *Partition) ready(broker int32, now time.Time) bool {

@@ -16,6 +16,8 @@ type ProducerConfig struct {
 	TransactionalID string
 	BufferBytes     int // all unacknowledged records together; default 16 MiB
 	BatchBytes      int // a batch is sealed at this size; default 256 KiB
+	// Transactions wraps what lies between two calls of Commit in one Kafka transaction, or several such pieces together.
+	Transactions bool
 }
 
 // The defaults of ProducerConfig: 64 whole batches.
@@ -25,7 +27,8 @@ const (
 )
 
 // Producer is fenced and idempotent. Its goroutines are one that sends and one that receives for each
-// broker, one that asks for leaders, and one that keeps the transactional id alive. Everything below mu is shared by them and by callers.
+// broker, one that asks for leaders, and one that commits
+// transactions or keeps the transactional id alive. Everything below mu is shared by them and by callers.
 type Producer struct {
 	c     *Client
 	log   *slog.Logger
@@ -39,17 +42,18 @@ type Producer struct {
 	stale   chan struct{} // wakes the refresher
 	fencing sync.Mutex    // one transaction at a time
 
-	mu      sync.Mutex
-	changed sync.Cond // budget was given back, or the producer ended
-	waiting int       // goroutines in changed.Wait
-	buffers buffers
-	used    int // bytes of the buffers that hold unacknowledged records
-	parts   []*Partition
-	byTopic map[string][]*Partition
-	links   map[int32]*link
-	pauses  retry.Backoff // between refreshes, since the last acknowledgement
-	warned  time.Time
-	err     error
+	mu           sync.Mutex
+	changed      sync.Cond // budget was given back, or the producer ended
+	waiting      int       // goroutines in changed.Wait
+	buffers      buffers
+	used         int // bytes of the buffers that hold unacknowledged records
+	parts        []*Partition
+	byTopic      map[string][]*Partition
+	links        map[int32]*link
+	transactions transactions
+	pauses       retry.Backoff // between refreshes, since the last acknowledgement
+	warned       time.Time
+	err          error
 }
 
 // NewProducer gets a producer id under the transactional id, which fences every earlier owner.
@@ -67,12 +71,17 @@ func (c *Client) NewProducer(ctx context.Context, cfg ProducerConfig) (*Producer
 		byTopic: map[string][]*Partition{}, links: map[int32]*link{}}
 	p.changed.L = &p.mu
 	p.buffers.init(cfg.BatchBytes)
+	p.transactions.init(cfg.Transactions)
 	if err := p.acquireID(ctx); err != nil {
 		return nil, fmt.Errorf("cannot get a producer id for %s: %w", cfg.TransactionalID, err)
 	}
 	p.ctx, p.end = context.WithCancel(context.WithoutCancel(ctx))
 	p.running.Go(p.refreshLeaders)
-	p.running.Go(p.keepID)
+	if cfg.Transactions {
+		p.running.Go(p.runTransactions)
+	} else {
+		p.running.Go(p.keepID)
+	}
 	return p, nil
 }
 
@@ -100,11 +109,14 @@ func (p *Producer) wake(broker int32) {
 	}
 }
 
-// OldestTag gives the tag of the oldest record not yet acknowledged; false when there is none. It
-// looks at every partition once.
+// OldestTag gives the tag of the oldest record not yet acknowledged, or with transactions committed; false when there
+// is none. It looks at every partition once.
 func (p *Producer) OldestTag() (tag uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.transactions.on {
+		return p.transactions.oldestTag()
+	}
 	for _, to := range p.parts {
 		if b := to.oldest(); b != nil && (!ok || b.tag < tag) {
 			tag, ok = b.tag, true
@@ -113,11 +125,12 @@ func (p *Producer) OldestTag() (tag uint64, ok bool) {
 	return tag, ok
 }
 
-// Wait flushes and returns when everything appended is acknowledged.
+// Wait flushes and returns when everything appended is acknowledged, and committed.
 func (p *Producer) Wait(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.used > 0 && p.err == nil {
+	for (p.used > 0 || len(p.transactions.first) > 0) && p.err == nil {
+		p.commit()
 		if err := p.waitForAck(ctx); err != nil {
 			return err
 		}

@@ -42,9 +42,9 @@ func (p *Producer) renew(ctx context.Context) error {
 	if tps == nil {
 		return nil
 	}
-	err := p.c.retry(ctx, func(ctx context.Context) error { return p.beginEmpty(ctx, tps) })
+	err := p.c.retry(ctx, func(ctx context.Context) error { return p.addPartitions(ctx, tps) })
 	if err == nil {
-		err = p.c.retry(ctx, p.abortEmpty)
+		err = p.c.retry(ctx, func(ctx context.Context) error { return p.endTransaction(ctx, false) })
 	}
 	var code Code
 	if errors.As(err, &code) && (code == codeFencedEpoch || code == codeFencedProducer) {

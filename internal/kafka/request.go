@@ -51,11 +51,15 @@ func (r *request) add(to *Partition, b *batch) {
 
 // encode lays the request out (protocol guide, Produce Request v8) as pieces to write: batches are
 // sent from where they were built.
-func (r *request) encode(id, timeout int32) {
+func (r *request) encode(id, timeout int32, transactionalID string) {
 	slices.SortFunc(r.items, func(a, b item) int { return a.to.order - b.to.order })
 	r.id, r.cuts = id, r.cuts[:0]
 	f := appendHeader(r.frame[:0], int16(protocol.Produce), produceVersion, id)
-	f = append(f, 0xff, 0xff) // no transactional id: ordinary batches
+	if transactionalID == "" {
+		f = append(f, 0xff, 0xff) // null: ordinary batches
+	} else {
+		f = appendString(f, transactionalID)
+	}
 	f = append(f, 0xff, 0xff) // acks: all replicas in sync
 	f = appendInt32(f, timeout)
 	at := len(f)

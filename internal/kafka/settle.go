@@ -13,7 +13,7 @@ func (p *Producer) wants(l *link) bool {
 	defer p.mu.Unlock()
 	now := time.Now()
 	for _, to := range p.parts {
-		if to.unsent() && to.ready(l.broker, now) {
+		if to.unsent() && to.ready(l.broker, now) && p.admitted(to) {
 			return true
 		}
 	}
@@ -35,7 +35,7 @@ func (p *Producer) collect(l *link, r *request) bool {
 		if to.leader != l.broker || !to.unsent() {
 			continue
 		}
-		if !to.ready(l.broker, now) {
+		if !to.ready(l.broker, now) || !p.admitted(to) {
 			more = true
 			continue
 		}
@@ -52,7 +52,7 @@ func (p *Producer) collect(l *link, r *request) bool {
 
 func (p *Producer) hasSealed(l *link, now time.Time) bool {
 	for _, to := range p.parts {
-		if len(to.queue) > to.inflight && to.ready(l.broker, now) {
+		if len(to.queue) > to.inflight && to.ready(l.broker, now) && p.admitted(to) {
 			return true
 		}
 	}
@@ -122,6 +122,7 @@ func (p *Producer) afterAnswer() {
 	for _, l := range p.links {
 		l.wakeUp()
 	}
+	p.transactions.wake()
 	for _, to := range p.parts {
 		if to.stale {
 			p.askLeaders()
