@@ -40,9 +40,10 @@ func newWires(t *testing.T) *wires {
 // kafka starts a broker that capture and the sink reach over wires of their own.
 func (w *wires) kafka() *harness.Cluster {
 	w.t.Helper()
-	kafka := harness.Kafka(w.t, harness.KafkaOptions{Behind: map[string]string{"CAPTURE": w.all["kafka of capture"].Addr(), "SINK": w.all["kafka of the sink"].Addr()}})
-	w.all["kafka of capture"].To(kafka.Behind("CAPTURE"))
-	w.all["kafka of the sink"].To(kafka.Behind("SINK"))
+	kafka := harness.Kafka(w.t, harness.KafkaOptions{Listeners: map[string]harness.Listener{
+		"CAPTURE": {Address: w.all["kafka of capture"].Addr()}, "SINK": {Address: w.all["kafka of the sink"].Addr()}}})
+	w.all["kafka of capture"].To(kafka.Listens("CAPTURE"))
+	w.all["kafka of the sink"].To(kafka.Listens("SINK"))
 	return kafka
 }
 

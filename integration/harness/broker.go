@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -26,7 +27,7 @@ const clusterID = "c2x1aWNlLXRlc3RzLWsxMQ"
 type broker struct {
 	id               int
 	port, controller int
-	behind           map[string]int // ports of listeners that send clients elsewhere
+	more             map[string]int // ports of further listeners
 	dir, log         string
 	proc             *process.Process
 }
@@ -82,18 +83,19 @@ func kafkaDefaults(n *broker, all []*broker) map[string]string {
 	}
 }
 
-// listen adds listeners that send clients to other addresses.
-func (n *broker) listen(settings, addresses map[string]string) error {
-	n.behind = map[string]int{}
-	for name, address := range addresses {
+// listen adds listeners.
+func (n *broker) listen(settings map[string]string, more map[string]Listener) error {
+	n.more = map[string]int{}
+	for name, l := range more {
 		port, err := process.FreePort()
 		if err != nil {
 			return err
 		}
-		n.behind[name] = port
-		settings["listeners"] += fmt.Sprintf(",%s://127.0.0.1:%d", name, port)
-		settings["advertised.listeners"] += fmt.Sprintf(",%s://%s", name, address)
-		settings["listener.security.protocol.map"] += fmt.Sprintf(",%s:PLAINTEXT", name)
+		n.more[name] = port
+		own := fmt.Sprintf("127.0.0.1:%d", port)
+		settings["listeners"] += fmt.Sprintf(",%s://%s", name, own)
+		settings["advertised.listeners"] += fmt.Sprintf(",%s://%s", name, cmp.Or(l.Address, own))
+		settings["listener.security.protocol.map"] += fmt.Sprintf(",%s:%s", name, cmp.Or(l.Protocol, "PLAINTEXT"))
 	}
 	return nil
 }

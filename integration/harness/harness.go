@@ -26,6 +26,7 @@ type T interface {
 	Name() string
 	Cleanup(func())
 	Failed() bool
+	TempDir() string
 	Logf(format string, args ...any)
 	Fatalf(format string, args ...any)
 	Skipf(format string, args ...any)

@@ -14,13 +14,17 @@ import (
 
 // KafkaOptions says which cluster to start.
 type KafkaOptions struct {
-	Brokers  int               // 0: one
-	Settings map[string]string // of server.properties, for every broker
-	Format   []string          // more arguments of the storage tool, for example --add-scram
-	JVM      []string          // instead of the default options of a small, quickly started broker
-	// Behind gives the first broker listeners beside its own, by name, that send clients to another address: a
-	// proxy's.
-	Behind map[string]string
+	Brokers   int                 // 0: one
+	Settings  map[string]string   // of server.properties, for every broker
+	Format    []string            // more arguments of the storage tool, for example --add-scram
+	JVM       []string            // instead of the default options of a small, quickly started broker
+	Listeners map[string]Listener // of the first broker, by name, beside its own
+}
+
+// Listener is a port more.
+type Listener struct {
+	Protocol string // empty: PLAINTEXT
+	Address  string // that clients are sent to, a proxy's; empty: its own
 }
 
 // Cluster is a Kafka cluster whose nodes are broker and controller at once. Its methods are for one
@@ -109,7 +113,7 @@ func (c *Cluster) start(ctx context.Context, cache cacheFolder, o KafkaOptions) 
 	for _, n := range c.nodes {
 		settings := kafkaDefaults(n, c.nodes)
 		if n.id == 1 {
-			if err := n.listen(settings, o.Behind); err != nil {
+			if err := n.listen(settings, o.Listeners); err != nil {
 				return err
 			}
 		}
@@ -133,9 +137,9 @@ func (c *Cluster) Addrs() []string {
 	return addrs
 }
 
-// Behind gives where the first broker listens under a name of KafkaOptions.Behind.
-func (c *Cluster) Behind(name string) string {
-	return fmt.Sprintf("127.0.0.1:%d", c.nodes[0].behind[name])
+// Listens gives where the first broker listens under a name of KafkaOptions.Listeners.
+func (c *Cluster) Listens(name string) string {
+	return fmt.Sprintf("127.0.0.1:%d", c.nodes[0].more[name])
 }
 
 // LogFile is where broker i (from 0) logs.

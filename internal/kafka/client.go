@@ -41,6 +41,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Client, error) {
 	if c.dialer.login, err = cfg.SASL.login(); err != nil {
 		return nil, err
 	}
+	c.dialer.keys = cfg.SASL.keys()
 	if err := c.awaitCluster(ctx); err != nil {
 		c.Close()
 		return nil, err

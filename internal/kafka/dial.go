@@ -26,6 +26,7 @@ const dialTimeout = 4 * time.Second
 type dialer struct {
 	tls     *tls.Config
 	login   sasl.Mechanism
+	keys    string // of the configuration, that the login comes from
 	connect func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
@@ -110,15 +111,26 @@ func explainTLS(broker string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded):
 		f.Err = fmt.Errorf("no answer to the TLS handshake within %v", dialTimeout)
 		f.Suspect, f.Advice = true, "perhaps because the port does not speak TLS: set kafka.tls.enabled: false, or use the TLS port"
-	case strings.Contains(err.Error(), "remote error: tls"):
-		f.Permanent, f.Advice = true, "it refused us: check kafka.tls.cert and kafka.tls.key"
+	default:
+		refusedCertificate(f)
 	}
 	return f
 }
 
-// explainFirst adds what a broker means by hanging up on the first plaintext request.
+// refusedCertificate tells a broker that wants a certificate of ours, or another one.
+func refusedCertificate(f *FaultError) {
+	if strings.Contains(f.Err.Error(), "remote error: tls") {
+		f.Permanent, f.Advice = true, "it refused us: check kafka.tls.cert and kafka.tls.key"
+	}
+}
+
+// explainFirst adds what a broker means by hanging up on the first plaintext request, or by an alert: in TLS 1.3 it judges
+// our certificate when the handshake is over for us.
 func (d *dialer) explainFirst(c *conn, err error) error {
 	var f *FaultError
+	if d.tls != nil && errors.As(err, &f) {
+		refusedCertificate(f)
+	}
 	if d.tls == nil && errors.As(err, &f) && f.Advice == "" && isHangUp(f.Err) {
 		f.Suspect, f.Advice = true, "it hung up on the first request, as a port does that expects TLS: check kafka.tls.enabled"
 	}
@@ -150,14 +162,14 @@ func (d *dialer) authenticate(ctx context.Context, c *conn) error {
 		return d.explainLogin(f)
 	}
 	return &FaultError{Broker: c.broker, Permanent: true, Err: fmt.Errorf("%s login: %w", d.login.Name(), err),
-		Advice: "check kafka.sasl.username and kafka.sasl.password"}
+		Advice: "check " + d.keys}
 }
 
 // explainLogin adds what a broker means by hanging up during the login.
 func (d *dialer) explainLogin(f *FaultError) error {
 	if isHangUp(f.Err) {
 		f.Suspect, f.Err = true, fmt.Errorf("%s login: it hung up: %w", d.login.Name(), f.Err)
-		f.Advice = "check kafka.sasl.username and kafka.sasl.password"
+		f.Advice = "check " + d.keys
 	}
 	return f
 }

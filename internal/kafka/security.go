@@ -83,26 +83,56 @@ func (t TLS) load() (*tls.Config, error) {
 
 // SASL is the section "kafka.sasl".
 type SASL struct {
-	Mechanism string `yaml:"mechanism"` // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty: no login
+	Mechanism string `yaml:"mechanism"` // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER; empty: no login
 	Username  string `yaml:"username"`
 	Password  Secret `yaml:"password"`
+	Token     Secret `yaml:"token"`      // of OAUTHBEARER
+	TokenFile string `yaml:"token_file"` // instead: a file that holds one, read anew for each connection
 }
+
+const mechanisms = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER"
 
 func (s SASL) validate() error {
 	switch s.Mechanism {
 	case "":
 		if s != (SASL{}) {
-			return fmt.Errorf("kafka.sasl has settings but kafka.sasl.mechanism is missing: want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+			return fmt.Errorf("kafka.sasl has settings but kafka.sasl.mechanism is missing: want %s", mechanisms)
 		}
 		return nil
+	case "OAUTHBEARER":
+		return s.validateToken()
 	case "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
 	default:
-		return fmt.Errorf("kafka.sasl.mechanism is %q: want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", s.Mechanism)
+		return fmt.Errorf("kafka.sasl.mechanism is %q: want %s", s.Mechanism, mechanisms)
 	}
 	if s.Username == "" || s.Password == "" {
 		return fmt.Errorf("kafka.sasl.username and kafka.sasl.password are needed for %s", s.Mechanism)
 	}
+	if s.Token != "" || s.TokenFile != "" {
+		return fmt.Errorf("kafka.sasl.token and kafka.sasl.token_file are for OAUTHBEARER, not for %s", s.Mechanism)
+	}
 	return nil
+}
+
+func (s SASL) validateToken() error {
+	if (s.Token == "") == (s.TokenFile == "") {
+		return fmt.Errorf("kafka.sasl.token or kafka.sasl.token_file is needed for OAUTHBEARER, one of them")
+	}
+	if s.Username != "" || s.Password != "" {
+		return fmt.Errorf("kafka.sasl.username and kafka.sasl.password are not for OAUTHBEARER: the token says who we are")
+	}
+	return nil
+}
+
+// keys names the settings of the login, for advice.
+func (s SASL) keys() string {
+	switch {
+	case s.Mechanism != "OAUTHBEARER":
+		return "kafka.sasl.username and kafka.sasl.password"
+	case s.TokenFile != "":
+		return "kafka.sasl.token_file"
+	}
+	return "kafka.sasl.token"
 }
 
 // login gives kafka-go's mechanism; nil when there is no login.
@@ -112,6 +142,8 @@ func (s SASL) login() (sasl.Mechanism, error) {
 		return nil, nil
 	case "PLAIN":
 		return plain.Mechanism{Username: s.Username, Password: string(s.Password)}, nil
+	case "OAUTHBEARER":
+		return bearer{s.Token, s.TokenFile}, nil
 	}
 	hash := scram.SHA256
 	if s.Mechanism == "SCRAM-SHA-512" {

@@ -2,18 +2,11 @@ package kafka
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,27 +20,6 @@ import (
 	"github.com/sluicecdc/sluice/integration/harness"
 )
 
-// certificate makes a self-signed one for 127.0.0.1 and gives it with the file to trust.
-func certificate(t *testing.T) (tls.Certificate, string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "broker"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature}
-	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
-}
-
 func fake(t *testing.T, opts ...kfake.Opt) string {
 	t.Helper()
 	c, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1))...)
@@ -59,7 +31,12 @@ func fake(t *testing.T, opts ...kfake.Opt) string {
 }
 
 func TestOpenSecured(t *testing.T) {
-	cert, ca := certificate(t)
+	authority := harness.NewAuthority(t)
+	cert, err := tls.LoadX509KeyPair(authority.Issue("broker"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := authority.CA
 	secure := func() kfake.Opt { return kfake.TLS(&tls.Config{Certificates: []tls.Certificate{cert}}) }
 	login := []kfake.Opt{kfake.EnableSASL(), kfake.Superuser("PLAIN", "u", "secret"), kfake.Superuser("SCRAM-SHA-256", "u", "secret"), kfake.Superuser("SCRAM-SHA-512", "u", "secret")}
 	plainAddr, tlsAddr, saslAddr, bothAddr := fake(t), fake(t, secure()), fake(t, login...), fake(t, append(login, secure())...)
@@ -100,6 +77,49 @@ func TestRealBrokerOnAPlainPort(t *testing.T) {
 	wantOpen(t, addr, c, err, []string{"does not speak TLS", "kafka.tls.enabled: false"})
 	c, err = Open(timeout(t, 20*time.Second), Config{Brokers: Brokers{addr}, SASL: SASL{Mechanism: "PLAIN", Username: "u", Password: "secret"}}, testLog(t))
 	wantOpen(t, addr, c, err, []string{"PLAIN login", "remove kafka.sasl"})
+}
+
+// TestSecuredBroker logs in to a real broker in every way, and is told what is wrong.
+func TestSecuredBroker(t *testing.T) {
+	authority := harness.NewAuthority(t)
+	broker := harness.SecuredKafka(t, authority, "crm")
+	cert, key := authority.Issue("crm")
+	strange, strangeKey := harness.NewAuthority(t).Issue("crm")
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(harness.Token("crm")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	trust := TLS{Enabled: true, CA: authority.CA}
+	login := func(mechanism string) SASL {
+		return SASL{Mechanism: mechanism, Username: "crm", Password: Secret(harness.Password("crm"))}
+	}
+	wrong := login("SCRAM-SHA-512")
+	wrong.Password = "secret"
+	for _, test := range []struct {
+		name, listener string
+		tls            TLS
+		sasl           SASL
+		say            []string // nothing: it opens
+	}{
+		{"PLAIN", harness.ListenerLogin, trust, login("PLAIN"), nil},
+		{"SCRAM-SHA-256", harness.ListenerLogin, trust, login("SCRAM-SHA-256"), nil},
+		{"SCRAM-SHA-512", harness.ListenerLogin, trust, login("SCRAM-SHA-512"), nil},
+		{"OAUTHBEARER", harness.ListenerLogin, trust, SASL{Mechanism: "OAUTHBEARER", Token: Secret(harness.Token("crm"))}, nil},
+		{"OAUTHBEARER from a file", harness.ListenerLogin, trust, SASL{Mechanism: "OAUTHBEARER", TokenFile: file}, nil},
+		{"our certificate", harness.ListenerMutual, TLS{Enabled: true, CA: authority.CA, Cert: cert, Key: key}, SASL{}, nil},
+		{"wrong password", harness.ListenerLogin, trust, wrong, []string{"SCRAM-SHA-512 login", "check kafka.sasl.username and kafka.sasl.password"}},
+		{"wrong token", harness.ListenerLogin, trust, SASL{Mechanism: "OAUTHBEARER", Token: "secret"}, []string{"OAUTHBEARER login", "check kafka.sasl.token"}},
+		{"no file", harness.ListenerLogin, trust, SASL{Mechanism: "OAUTHBEARER", TokenFile: file + ".not"}, []string{"cannot read kafka.sasl.token_file"}},
+		{"unknown authority", harness.ListenerLogin, TLS{Enabled: true}, login("PLAIN"), []string{"authority we do not know: set kafka.tls.ca"}},
+		{"no certificate", harness.ListenerMutual, trust, SASL{}, []string{"kafka.tls.cert"}},
+		{"strange certificate", harness.ListenerMutual, TLS{Enabled: true, CA: authority.CA, Cert: strange, Key: strangeKey}, SASL{}, []string{"kafka.tls.cert"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			addr := broker.Listens(test.listener)
+			c, err := Open(timeout(t, 20*time.Second), Config{Brokers: Brokers{addr}, TLS: test.tls, SASL: test.sasl}, testLog(t))
+			wantOpen(t, addr, c, err, test.say)
+		})
+	}
 }
 
 func wantOpen(t *testing.T, addr string, c *Client, err error, say []string) {
