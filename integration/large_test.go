@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -80,22 +81,27 @@ func runAt(ctx context.Context, dsn string, statements ...string) error {
 	return nil
 }
 
-// peakBytes gives the peak of the resident memory of a process (proc(5), VmHWM).
+// peakBytes gives the peak of the resident memory of a process.
 func peakBytes(t *testing.T, p *process.Process) int {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	peak, err := peakOf(p)
 	if err != nil {
 		t.Fatal(err)
+	}
+	return peak
+}
+
+// peakOf asks the kernel (proc(5), VmHWM); a process that has ended has none.
+func peakOf(p *process.Process) (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		return 0, err
 	}
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(line, "VmHWM:"); ok {
 			kb, err := strconv.Atoi(strings.Fields(value)[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return kb << 10
+			return kb << 10, err
 		}
 	}
-	t.Fatal("the kernel does not tell VmHWM")
-	return 0
+	return 0, errors.New("the kernel does not tell VmHWM")
 }

@@ -78,6 +78,7 @@ func checks(cfg *config.Config) []func(context.Context) []finding {
 		func(ctx context.Context) []finding { return checkKafka(ctx, cfg) },
 		func(ctx context.Context) []finding { return checkRegistry(ctx, cfg) },
 	}
+	all = append(all, func(context.Context) []finding { return checkEncryption(cfg) })
 	all = append(all, func(ctx context.Context) []finding { return checkMappings(ctx, cfg) })
 	for _, name := range sinkNames(cfg) {
 		all = append(all, func(ctx context.Context) []finding { return checkSink(ctx, cfg, cfg.Sinks[name]) })

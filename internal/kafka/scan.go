@@ -13,8 +13,8 @@ const fetchWait = 500 * time.Millisecond
 // scanBytes is asked for at a time when a partition is read through.
 const scanBytes = 1 << 20
 
-// unpackLimit bounds what one compressed batch may hold: four of the largest that we write.
-func (c *Client) unpackLimit() int { return 4 * c.cfg.MaxMessageBytes }
+// unpackLimit bounds what one compressed batch may hold: two of the largest that we write.
+func (c *Client) unpackLimit() int { return 2 * c.cfg.MaxMessageBytes }
 
 // answerLimit bounds an answer to a fetch of n bytes: a first batch may exceed what was asked, up to
 // its topic's max.message.bytes, which another's may be larger than ours.

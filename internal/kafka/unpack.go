@@ -23,7 +23,7 @@ const (
 
 // unpacker decompresses the records of batches, with buffers of its own that the next call reuses.
 type unpacker struct {
-	out  bytes.Buffer
+	out  []byte
 	zstd *zstd.Decoder
 	lz4  *lz4.Reader
 	gzip *gzip.Reader
@@ -31,7 +31,7 @@ type unpacker struct {
 
 // unpack gives at most limit bytes; a batch that holds more is an error, however small it is packed.
 func (u *unpacker) unpack(kind uint16, packed []byte, limit int) ([]byte, error) {
-	u.out.Reset()
+	u.out = u.out[:0]
 	if kind == packedSnappy {
 		return u.unpackSnappy(packed, limit)
 	}
@@ -39,18 +39,34 @@ func (u *unpacker) unpack(kind uint16, packed []byte, limit int) ([]byte, error)
 	if err != nil {
 		return nil, fmt.Errorf("cannot unpack records: %w", err)
 	}
-	n, err := io.Copy(&u.out, io.LimitReader(in, int64(limit)+1))
-	if err != nil {
-		return nil, fmt.Errorf("cannot unpack records: %w", err)
+	if err := u.fill(in, limit); err != nil {
+		return nil, err
 	}
-	if n > int64(limit) {
-		return nil, tooLarge(limit)
+	return u.out, nil
+}
+
+// fill reads to the end, into a buffer that doubles, but not beyond the limit.
+func (u *unpacker) fill(in io.Reader, limit int) error {
+	for {
+		if len(u.out) == cap(u.out) {
+			u.out = append(make([]byte, 0, min(max(2*cap(u.out), 4<<10), limit+1)), u.out...)
+		}
+		n, err := in.Read(u.out[len(u.out):cap(u.out)])
+		u.out = u.out[:len(u.out)+n]
+		switch {
+		case len(u.out) > limit:
+			u.out = nil // one bad batch must not keep the memory
+			return tooLarge(limit)
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return fmt.Errorf("cannot unpack records: %w", err)
+		}
 	}
-	return u.out.Bytes(), nil
 }
 
 func tooLarge(limit int) error {
-	return fmt.Errorf("records unpack to more than %d bytes, four times kafka.max_message_bytes", limit)
+	return fmt.Errorf("records unpack to more than %d bytes, twice kafka.max_message_bytes", limit)
 }
 
 func (u *unpacker) reader(kind uint16, packed []byte) (io.Reader, error) {
@@ -106,7 +122,7 @@ func (u *unpacker) unpackSnappy(packed []byte, limit int) ([]byte, error) {
 		}
 		packed = packed[4+n:]
 	}
-	return u.out.Bytes(), nil
+	return u.out, nil
 }
 
 // snappyBlock adds one block to what was unpacked.
@@ -115,13 +131,13 @@ func (u *unpacker) snappyBlock(block []byte, limit int) ([]byte, error) {
 	if err != nil {
 		return nil, errSnappy
 	}
-	if n > limit-u.out.Len() {
+	if n > limit-len(u.out) {
 		return nil, tooLarge(limit)
 	}
 	plain, err := snappy.Decode(nil, block)
 	if err != nil {
 		return nil, errSnappy
 	}
-	u.out.Write(plain)
-	return u.out.Bytes(), nil
+	u.out = append(u.out, plain...)
+	return u.out, nil
 }
