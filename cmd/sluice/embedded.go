@@ -22,7 +22,9 @@ type servers struct {
 }
 
 // startServers starts what the configuration wants embedded.
-func startServers(cfg *config.Config, log *slog.Logger) (*servers, error) {
+// failed is told when the broker cannot go on: the process must
+// end then.
+func startServers(cfg *config.Config, log *slog.Logger, failed func(error)) (*servers, error) {
 	s := &servers{}
 	if cfg.Schemas.IsEmbedded() {
 		if err := s.startRegistry(cfg, log); err != nil {
@@ -31,7 +33,7 @@ func startServers(cfg *config.Config, log *slog.Logger) (*servers, error) {
 	}
 	if cfg.Kafka.Brokers.Embedded() {
 		var err error
-		if s.broker, err = broker.Start(filepath.Join(cfg.DataDir, "kafka"), cfg.Kafka.EmbeddedListen, log); err != nil {
+		if s.broker, err = broker.Start(filepath.Join(cfg.DataDir, "kafka"), cfg.Kafka.EmbeddedListen, log, failed); err != nil {
 			return nil, errors.Join(fmt.Errorf("cannot start the embedded broker: %w", err), s.close())
 		}
 	}

@@ -22,6 +22,7 @@ type process struct {
 	log     *slog.Logger
 	metrics *figures
 	started time.Time
+	broken  chan error // a server inside that all others need
 
 	mu      sync.Mutex
 	capture *capture.Capture
@@ -35,7 +36,7 @@ type runningSink struct {
 }
 
 func newProcess(cfg *config.Config, what parts, log *slog.Logger) *process {
-	p := &process{cfg: cfg, what: what, log: log, metrics: newFigures(), started: time.Now(), sinks: map[string]*runningSink{}}
+	p := &process{cfg: cfg, what: what, log: log, metrics: newFigures(), started: time.Now(), broken: make(chan error, 1), sinks: map[string]*runningSink{}}
 	for _, name := range what.sinks {
 		p.sinks[name] = &runningSink{}
 	}
@@ -59,6 +60,8 @@ func (p *process) run(ctx context.Context) (err error) {
 	select {
 	case err := <-ended:
 		return err
+	case err := <-p.broken:
+		return err
 	case <-ctx.Done():
 	}
 	p.log.Info("sluice stops: finishing what is under way", "at_most", p.cfg.DrainTimeout)
@@ -66,6 +69,8 @@ func (p *process) run(ctx context.Context) (err error) {
 	defer late.Stop()
 	select {
 	case err := <-ended:
+		return err
+	case err := <-p.broken:
 		return err
 	case <-late.C:
 		return fmt.Errorf("cannot finish within drain_timeout (%s): nothing is lost, what was under way is done again at the next start", p.cfg.DrainTimeout)
@@ -81,7 +86,7 @@ func (p *process) serve(ctx, abort context.Context) (err error) {
 	// Last of all, so that the state of a stopping process can be seen.
 	defer func() { err = errors.Join(err, console.close()) }()
 	if p.what.capture {
-		inside, err := startServers(p.cfg, p.log)
+		inside, err := startServers(p.cfg, p.log, func(err error) { p.broken <- err })
 		if err != nil {
 			return err
 		}

@@ -11,6 +11,7 @@ type Options struct {
 	Version  int               // 15 or 18; 0: any
 	Settings map[string]string // of postgresql.conf
 	Fresh    bool              // a system identifier of its own, for tests about restored or exchanged servers
+	Env      []string          // of the server's processes
 }
 
 // PG is a PostgreSQL server of a test. Beside these methods it has those of localpg.Server that take a
@@ -28,7 +29,7 @@ func StartPostgres(o Options) (*localpg.Server, error) {
 	}
 	ctx, cancel := background()
 	defer cancel()
-	return localpg.Start(ctx, localpg.Config{Version: o.Version, Settings: o.Settings, Fresh: o.Fresh, Cache: cache})
+	return localpg.Start(ctx, localpg.Config{Version: o.Version, Settings: o.Settings, Fresh: o.Fresh, Env: o.Env, Cache: cache})
 }
 
 // Postgres starts a server of the test's own, which it may stop and kill. It keeps fsync on.

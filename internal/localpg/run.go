@@ -51,7 +51,7 @@ func (s *Server) launch(ctx context.Context) error {
 		Path: filepath.Join(s.Bin, "postgres"),
 		Args: []string{"-D", s.data(), "-p", strconv.Itoa(s.port)},
 		Dir:  "/", Log: s.LogFile(), User: s.user,
-		Env: []string{"LC_ALL=C", "TZ=UTC"},
+		Env: append([]string{"LC_ALL=C", "TZ=UTC"}, s.env...),
 		// A killed postmaster leaves its children behind, one that is told to quit takes them along.
 		DeathSignal: syscall.SIGQUIT,
 	})

@@ -25,6 +25,7 @@ type Config struct {
 	Settings map[string]string // of postgresql.conf, over the defaults below
 	Port     int               // 0: a free one
 	Fresh    bool              // run initdb instead of copying a prepared cluster: a system identifier of its own
+	Env      []string          // of the server's processes, beside ours
 	Cache    *maven.Cache      // for downloads and the prepared cluster
 }
 
@@ -52,6 +53,7 @@ type Server struct {
 	port   int
 	user   *process.User
 	folder *process.Folder
+	env    []string
 	proc   *process.Process
 }
 
@@ -69,7 +71,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Installation: in, user: user, folder: folder}
+	s := &Server{Installation: in, user: user, folder: folder, env: cfg.Env}
 	if err := s.first(ctx, cfg); err != nil {
 		return nil, errors.Join(err, folder.Remove())
 	}

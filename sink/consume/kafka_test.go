@@ -249,7 +249,7 @@ func (s *system) read(at *sink.Checkpoint, n int) (got []string) {
 
 func TestGroupsThroughKafka(t *testing.T) {
 	t.Run("embedded", func(t *testing.T) {
-		b, err := embedded.Start(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler))
+		b, err := embedded.Start(t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler), func(err error) { t.Error(err) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,9 +14,11 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Broker is a running broker.
@@ -25,11 +27,17 @@ type Broker struct {
 	lock    *os.File
 	addr    string
 	once    sync.Once
+
+	failing sync.Once
+	failed  atomic.Bool
 }
 
 // Start serves what the folder holds (an empty one at first) on listen, host:port. Topics are never
 // created by asking for them.
-func Start(dir, listen string, log *slog.Logger) (*Broker, error) {
+//
+// A broker that could not write calls failed, once, and answers nothing any more: it would take what is sent
+// again for a duplicate of what it has not kept. The process must end then.
+func Start(dir, listen string, log *slog.Logger, failed func(error)) (*Broker, error) {
 	if err := checkListen(listen); err != nil {
 		return nil, err
 	}
@@ -37,30 +45,53 @@ func Start(dir, listen string, log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	cluster, err := kfake.NewCluster(
+	b := &Broker{lock: lock}
+	unstored := func(what string) {
+		b.failed.Store(true)
+		b.failing.Do(func() {
+			failed(fmt.Errorf("the embedded broker cannot write to %s (%s), and has stopped: make room and start again; nothing is lost, "+
+				"the source sends again what was not acknowledged", dir, what))
+		})
+	}
+	b.cluster, err = kfake.NewCluster(
 		kfake.NumBrokers(1),
 		kfake.ClusterID("sluice-embedded"),
 		kfake.DataDir(filepath.Join(dir, "data")),
 		kfake.DefaultNumPartitions(3),
-		kfake.WithLogger(logger{log}),
+		kfake.WithLogger(logger{log, unstored}),
 		kfake.ListenFn(func(network, _ string) (net.Listener, error) { return net.Listen(network, listen) }),
 	)
 	if err != nil {
 		return nil, errors.Join(explain(listen, dir, err), lock.Close())
 	}
-	b := &Broker{cluster: cluster, lock: lock, addr: cluster.ListenAddrs()[0]}
+	b.cluster.Control(b.refuse)
+	b.addr = b.cluster.ListenAddrs()[0]
 	log.Info("embedded Kafka broker is ready", "listen", b.addr, "folder", dir)
 	return b, nil
+}
+
+var errFailed = errors.New("the broker has failed")
+
+// refuse ends connections once the broker has failed.
+func (b *Broker) refuse(kmsg.Request) (kmsg.Response, error, bool) {
+	if !b.failed.Load() {
+		return nil, nil, false
+	}
+	b.cluster.KeepControl()
+	return nil, errFailed, true
 }
 
 // Addr is where clients connect, host:port.
 func (b *Broker) Addr() string { return b.addr }
 
-// Close stops the broker and keeps its data.
+// Close stops the broker and keeps its data. One that has failed keeps what is on disk, and nothing that it only believes
+// to be there.
 func (b *Broker) Close() error {
 	var err error
 	b.once.Do(func() {
-		b.cluster.Close()
+		if !b.failed.Load() {
+			b.cluster.Close()
+		}
 		err = b.lock.Close()
 	})
 	return err

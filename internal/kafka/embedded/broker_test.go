@@ -19,7 +19,7 @@ func testLog(t *testing.T) *slog.Logger { return slog.New(slog.NewTextHandler(t.
 
 func start(t *testing.T, dir, listen string) *embedded.Broker {
 	t.Helper()
-	b, err := embedded.Start(dir, listen, testLog(t))
+	b, err := embedded.Start(dir, listen, testLog(t), func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestLargeRecord(t *testing.T) {
 func TestSecondProcessIsKeptOut(t *testing.T) {
 	dir := t.TempDir()
 	start(t, dir, "127.0.0.1:0")
-	_, err := embedded.Start(dir, "127.0.0.1:0", testLog(t))
+	_, err := embedded.Start(dir, "127.0.0.1:0", testLog(t), func(err error) { t.Error(err) })
 	if err == nil || !strings.Contains(err.Error(), "in use by another process") {
 		t.Fatalf("got %v", err)
 	}
@@ -139,7 +139,7 @@ func TestAddresses(t *testing.T) {
 	for listen, say := range map[string]string{
 		"0.0.0.0:9092": "name one address", ":9092": "name one address", "nonsense": "not an address", taken.Addr(): "is in use",
 	} {
-		_, err := embedded.Start(t.TempDir(), listen, testLog(t))
+		_, err := embedded.Start(t.TempDir(), listen, testLog(t), func(err error) { t.Error(err) })
 		if err == nil || !strings.Contains(err.Error(), say) {
 			t.Errorf("%s: got %v, want %q", listen, err, say)
 		}

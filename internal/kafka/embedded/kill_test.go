@@ -18,7 +18,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(serveFolder); dir != "" {
-		b, err := embedded.Start(dir, os.Getenv(serveListen), slog.Default())
+		b, err := embedded.Start(dir, os.Getenv(serveListen), slog.Default(), func(error) { os.Exit(2) })
 		if err != nil {
 			os.Exit(1)
 		}
