@@ -117,11 +117,11 @@ func (l *Log) eras() map[string]eras {
 		}
 	}
 	slices.SortStableFunc(order, func(a, b *Record) int { return cmp.Or(a.Position.Compare(b.Position), cmp.Compare(a.Topic, b.Topic)) })
-	topics, seen := map[string]eras{}, map[uint32]bool{}
+	topics, seen, gaps := map[string]eras{}, map[uint32]bool{}, l.gaps()
 	for _, r := range order {
 		all := topics[r.Topic]
 		n := len(all)
-		lost := n > 0 && l.gap(all[n-1].from, r.Position)
+		lost := n > 0 && gap(gaps, all[n-1].from, r.Position)
 		if n == 0 || lost || !all[n-1].holds(r) {
 			fresh := n == 0 && r.Table == 0 || r.Table != 0 && !seen[r.Table]
 			topics[r.Topic] = append(all, &era{from: r.Position, table: r.Table, key: r.keyFrame(), fresh: fresh && !lost})
@@ -131,14 +131,19 @@ func (l *Log) eras() map[string]eras {
 	return topics
 }
 
-// gap tells whether a gap is marked between two positions: what rows there are after it nobody knows.
-func (l *Log) gap(from, to change.Position) bool {
+// gaps are where continuity was lost.
+func (l *Log) gaps() (marks []change.Position) {
 	for _, e := range l.Ends {
-		if at := (change.Position{Commit: e.Commit}); e.Status == "GAP" && from.Compare(at) < 0 && at.Compare(to) <= 0 {
-			return true
+		if e.Status == "GAP" {
+			marks = append(marks, change.Position{Commit: e.Commit})
 		}
 	}
-	return false
+	return marks
+}
+
+// gap tells whether a gap is marked between two positions: what rows there are after it nobody knows.
+func gap(marks []change.Position, from, to change.Position) bool {
+	return slices.ContainsFunc(marks, func(at change.Position) bool { return from.Compare(at) < 0 && at.Compare(to) <= 0 })
 }
 
 // holds tells whether a record, which may have no key, belongs to the era.

@@ -49,11 +49,4 @@ func Phantoms(ctx context.Context, dsn string, l *Log) ([]Violation, error) {
 }
 
 // Gaps tells whether the log has lost its continuity somewhere.
-func (l *Log) Gaps() bool {
-	for _, e := range l.Ends {
-		if e.Status == "GAP" {
-			return true
-		}
-	}
-	return false
-}
+func (l *Log) Gaps() bool { return len(l.gaps()) > 0 }
