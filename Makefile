@@ -39,7 +39,7 @@ copies: servers ## many seeds of the random tests of copies, some ten minutes
 
 faults: servers ## break everything: every point of the path, every wire, every server; writes docs/fault-matrix.md
 	SLUICE_FAULTS=$(CURDIR)/docs/fault-matrix.md SLUICE_FAULT_ROWS=1000000 $(REAL) go test ./integration \
-		-run 'TestFaultMatrix|TestFaultsOnEveryWire|TestZombies|TestServersDie|TestTransactionLargerThanMemory|TestFailoverBehindKafka' -count=1 -timeout 60m -v
+		-run 'TestFaultMatrix|TestFaultsOnEveryWire|TestZombies|TestServersDie|TestTransactionLargerThanMemory|TestFailoverBehindKafka|TestKafkaTransactions|TestDiskFull|TestClockSteps' -count=1 -timeout 60m -v
 
 soak: servers ## an hour of one fault after the other under a steady load; writes docs/soak.md; SLUICE_SOAK=10m is shorter
 	SLUICE_SOAK=$${SLUICE_SOAK:-1h} SLUICE_SOAK_REPORT=$(CURDIR)/docs/soak.md $(REAL) go test ./integration -run TestSoak -count=1 -timeout 90m -v
