@@ -256,11 +256,11 @@ func (d *desk) requests(ctx context.Context) (map[string]capture.CopyRequest, er
 	return out, nil
 }
 
-// copyRequests gives the wishes about copies. What cannot be read is from a later version, and not for us.
+// copyRequests gives the wishes about copies. What cannot be read, or makes no sense, is from a later version, and not for us.
 func copyRequests(wishes control.Wishes) (out []capture.CopyRequest) {
 	for _, key := range slices.Sorted(maps.Keys(wishes)) {
 		var r capture.CopyRequest
-		if strings.HasPrefix(key, snapshotPrefix) && json.Unmarshal(wishes[key], &r) == nil {
+		if strings.HasPrefix(key, snapshotPrefix) && json.Unmarshal(wishes[key], &r) == nil && r.MaxRowsPerSecond >= 0 {
 			out = append(out, r)
 		}
 	}
