@@ -61,14 +61,8 @@ var policies = map[string]string{
 // A random workload arrives through mappings and conditions as the same mapping in SQL says, under each
 // policy for deletions and while the sinks are killed again and again.
 func TestMappings(t *testing.T) {
-	for _, version := range []int{15, 18} {
-		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { testMappings(t, version) })
-	}
-}
-
-func testMappings(t *testing.T, version int) {
 	seed := seedOf(t)
-	d := newDeployment(t, version, load.TableNames(), withSinks)
+	d := newDeployment(t, drawn(seed), load.TableNames(), withSinks)
 	w := load.New(load.Config{DSN: d.source, Seed: seed, PerSecond: 400})
 	if err := w.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
