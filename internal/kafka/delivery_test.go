@@ -159,7 +159,7 @@ func TestCutConnections(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	c := shared(t)
-	for run := range 18 {
+	for run := range 12 {
 		rng := rand.New(rand.NewPCG(seed, uint64(run)))
 		s := &scissors{rng: rand.New(rand.NewPCG(seed, uint64(run))), least: 200, most: 1 << (11 + run%6)}
 		name := topic(t, c, 2)
