@@ -1,18 +1,14 @@
 package capture
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/url"
 	"testing"
-	"time"
+
+	"github.com/sluicecdc/sluice/integration/harness"
 )
 
 // TestLargeValuesAndTLS sends values larger than a slab, and than the whole budget, through an
@@ -107,14 +103,9 @@ func decrypt(client net.Conn, cfg *tls.Config, to string) {
 
 func certificate(t *testing.T) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, err := tls.LoadX509KeyPair(harness.NewAuthority(t).Issue("postgres"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return cert
 }

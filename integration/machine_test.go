@@ -96,8 +96,10 @@ func TestClockSteps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var offset time.Duration
 	step := func() {
-		text := fmt.Sprintf("%+ds\n", random.IntN(2*7200)-7200)
+		offset = time.Duration(random.IntN(2*7200)-7200) * time.Second
+		text := fmt.Sprintf("%+ds\n", int(offset.Seconds()))
 		if err := os.WriteFile(clock, []byte(text), 0o644); err != nil { //nolint:gosec // likewise
 			t.Fatal(err)
 		}
@@ -122,6 +124,9 @@ func TestClockSteps(t *testing.T) {
 	for ctx.Err() == nil {
 		step()
 		steps++
+		if off := time.Until(scan[time.Time](t, d.source, "select clock_timestamp()")); (off - offset).Abs() > 30*time.Second {
+			t.Fatalf("the clock of the source is %s off, not the %s that it was set to", off, offset)
+		}
 		some, end := context.WithTimeout(ctx, 2*time.Second)
 		processes.killUntil(some, random)
 		end()
@@ -130,7 +135,7 @@ func TestClockSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := d.unharmed(sightings)
-	t.Logf("%d steps, %d kills of capture, %d of the sink; %d records, %d ENDs", steps, processes.kills[0], processes.kills[1], len(log.Records), len(log.Ends))
+	t.Logf("%d steps, %d kills of capture, %d of the sink; %v; %d records, %d ENDs", steps, processes.kills[0], processes.kills[1], w.Stats(), len(log.Records), len(log.Ends))
 	d.stop(processes.sink)
 	d.stop(processes.capture)
 }

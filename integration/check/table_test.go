@@ -2,6 +2,8 @@ package check_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -104,5 +106,29 @@ func pause(t *testing.T, d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-t.Context().Done():
+	}
+}
+
+func TestPhantomsAreFound(t *testing.T) {
+	dsn := harness.SharedPostgres(t, 15).NewDatabase()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	xid := func(end string) (x int64) {
+		for _, sql := range []string{"begin", "select pg_current_xact_id()::text::bigint", end} {
+			if err := conn.QueryRow(t.Context(), sql).Scan(&x); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+				t.Fatal(err)
+			}
+		}
+		return x
+	}
+	kept, undone := xid("commit"), xid("rollback")
+	group := func(x int64) check.Record { return check.Record{Topic: "t", Group: fmt.Sprintf("%d:7", x)} }
+	log := &check.Log{Records: []check.Record{group(kept), group(undone), {Topic: "t", Group: "snapshot:7"}}}
+	found, err := check.Phantoms(t.Context(), dsn, log)
+	if err != nil || len(found) != 1 || !strings.Contains(found[0].Text, fmt.Sprintf("transaction %d is aborted", undone)) {
+		t.Errorf("%v, %v: want the transaction that was rolled back", found, err)
 	}
 }

@@ -12,6 +12,7 @@ func (p *Producer) Append(ctx context.Context, to *Partition, tag uint64, record
 	p.mu.Lock()
 	for p.err == nil {
 		added, err := p.add(to, tag, records)
+		p.transactions.ended = p.transactions.ended && !added
 		if added || err != nil {
 			p.mu.Unlock()
 			return err
@@ -35,7 +36,6 @@ func (p *Producer) add(to *Partition, tag uint64, records []Record) (bool, error
 		case need > to.full:
 		case need <= cap(b.buf):
 			b.append(records)
-			p.transactions.ended = false
 			return true, nil
 		default:
 			return p.addGrown(to, need, records), nil
@@ -56,7 +56,6 @@ func (p *Producer) addGrown(to *Partition, need int, records []Record) bool {
 	p.used += more
 	to.open = p.buffers.grow(to.open, size)
 	to.open.append(records)
-	p.transactions.ended = false
 	return true
 }
 

@@ -16,7 +16,7 @@ type transactions struct {
 	on             bool
 	oldest, newest uint64
 	first          map[uint64]uint64 // by transaction that holds something: the tag of its first record
-	ended          bool              // the newest may be committed as it is
+	ended          bool              // nothing was appended since the newest could be committed
 	woken          chan struct{}     // wakes the committer
 }
 
@@ -40,7 +40,7 @@ func (t *transactions) wake() {
 
 // began notes a batch of the newest transaction whose first record has the tag.
 func (t *transactions) began(b *batch, tag uint64) {
-	b.transaction, t.ended = t.newest, false
+	b.transaction = t.newest
 	if first, ok := t.first[t.newest]; t.on && (!ok || tag < first) {
 		t.first[t.newest] = tag
 	}
