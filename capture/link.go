@@ -15,13 +15,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
+	"github.com/sluicecdc/sluice/capture/adaptive"
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
 // link is a replication connection that does not stream yet.
 type link struct {
 	pg      *pgconn.PgConn
-	tcp     *adaptiveConn // below TLS; nil when the connection is not TCP
+	tcp     *adaptive.Conn // below TLS; nil when the connection is not TCP
 	system  system
 	timeout time.Duration // wal_sender_timeout; 0 when off
 	where   string
@@ -49,8 +50,8 @@ func dial(ctx context.Context, cfg Config) (*link, error) {
 		if err != nil {
 			return nil, err
 		}
-		conn = newAdaptive(conn)
-		l.tcp, _ = conn.(*adaptiveConn)
+		conn = adaptive.Wrap(conn)
+		l.tcp, _ = conn.(*adaptive.Conn)
 		return conn, nil
 	}
 	if l.pg, err = pgconn.ConnectConfig(ctx, pc); err != nil {
@@ -170,7 +171,7 @@ func (l *link) start(ctx context.Context, cfg Config, binaryTuples bool) (net.Co
 		return nil, fmt.Errorf("cannot start replication from slot %s on %s: %w", cfg.Slot, l.where, err)
 	}
 	if l.tcp != nil {
-		l.tcp.enable()
+		l.tcp.Enable()
 	}
 	return conn, nil
 }

@@ -5,11 +5,13 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync/atomic"
 	"time"
 
+	"github.com/sluicecdc/sluice/capture/adaptive"
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/crash"
 )
@@ -28,7 +30,7 @@ const (
 // looks at the framing only, and whatever happens downstream it answers PostgreSQL on time.
 type stream struct {
 	conn     net.Conn
-	tcp      *adaptiveConn // below conn; nil when there is none
+	tcp      *adaptive.Conn // below conn; nil when there is none
 	pool     *pool
 	out      chan *slab
 	metrics  *Metrics
@@ -131,7 +133,10 @@ func (s *stream) read() error {
 	s.filled += n
 	s.metrics.bytes.Add(float64(n))
 	s.metrics.reads.Inc()
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, io.EOF):
+		return s.lost(errClosedByServer)
+	case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
 		return s.lost(err)
 	}
 	return nil
@@ -188,7 +193,7 @@ func (s *stream) deliver() {
 	if s.parsed == 0 && !full {
 		return
 	}
-	if !full && s.tcp != nil && s.tcp.buffered() && len(s.cur.buf)-s.filled >= readSpace {
+	if !full && s.tcp != nil && s.tcp.Buffered() && len(s.cur.buf)-s.filled >= readSpace {
 		return
 	}
 	// The slab that comes next begins with the frame that is incomplete.

@@ -1,7 +1,10 @@
-package capture
+// Package adaptive reads a replication connection so that PostgreSQL sends as fast as it can: what enters is
+// a TCP connection, what leaves is the same one with the same bytes, read in larger pieces while they keep coming.
+package adaptive
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"syscall"
@@ -10,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The adaptive connection. PostgreSQL sends every replication message by itself and pays for waking
+// PostgreSQL sends every replication message by itself and pays for waking
 // a sleeping reader each time, so a reader that is woken for each message slows the walsender down.
 // While data keeps coming, the socket is told to wake us only for pile bytes (SO_RCVLOWAT) or after
 // pileWait, whichever is first; when it is idle, for the first byte.
@@ -28,8 +31,8 @@ const (
 	lulls = 8
 )
 
-// adaptiveConn wraps a TCP connection below TLS. One goroutine reads.
-type adaptiveConn struct {
+// Conn wraps a TCP connection below TLS. One goroutine reads.
+type Conn struct {
 	net.Conn
 	raw      syscall.RawConn
 	deadline time.Time // the reader's own
@@ -51,8 +54,8 @@ type adaptiveConn struct {
 	callback func(fd uintptr) bool
 }
 
-// newAdaptive wraps conn, or gives it back when it is not TCP.
-func newAdaptive(conn net.Conn) net.Conn {
+// Wrap gives a *Conn, or the connection itself where it is not TCP.
+func Wrap(conn net.Conn) net.Conn {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
 		return conn
@@ -61,7 +64,7 @@ func newAdaptive(conn net.Conn) net.Conn {
 	if err != nil {
 		return conn
 	}
-	a := &adaptiveConn{Conn: conn, raw: raw}
+	a := &Conn{Conn: conn, raw: raw}
 	a.callback = a.read
 	// A peer that vanished is noticed by what we send, status updates every 10 s or less, being left
 	// without acknowledgement for this long: far sooner than the kernel's quarter of an hour.
@@ -71,33 +74,36 @@ func newAdaptive(conn net.Conn) net.Conn {
 	return a
 }
 
-// enable starts the adaptive reading; before it the connection is an ordinary one.
-func (a *adaptiveConn) enable() {
+// Enable starts the adaptive reading; before it the connection is an ordinary one.
+func (a *Conn) Enable() {
 	a.enabled = true
 	a.own = make([]byte, pile)
 }
 
-// buffered tells whether a Read would be served from memory.
-func (a *adaptiveConn) buffered() bool { return a.from < a.to }
+// Buffered tells whether a Read would be served from memory.
+func (a *Conn) Buffered() bool { return a.from < a.to }
 
-func (a *adaptiveConn) SetReadDeadline(t time.Time) error {
+// SetReadDeadline bounds reads. The reader's own deadline is kept beside those of piles.
+func (a *Conn) SetReadDeadline(t time.Time) error {
 	a.deadline = t
 	return a.Conn.SetReadDeadline(t)
 }
 
-func (a *adaptiveConn) SetDeadline(t time.Time) error {
+// SetDeadline bounds reads and writes.
+func (a *Conn) SetDeadline(t time.Time) error {
 	a.deadline = t
 	return a.Conn.SetDeadline(t)
 }
 
-func (a *adaptiveConn) Read(p []byte) (int, error) {
+// Read gives what has come; while it keeps coming, it waits for a pile.
+func (a *Conn) Read(p []byte) (int, error) {
 	if !a.enabled {
 		return a.Conn.Read(p)
 	}
-	if !a.buffered() && len(p) >= len(a.own)/4 {
+	if !a.Buffered() && len(p) >= len(a.own)/4 {
 		return a.fill(p)
 	}
-	if !a.buffered() {
+	if !a.Buffered() {
 		n, err := a.fill(a.own)
 		if err != nil {
 			return 0, err
@@ -110,7 +116,7 @@ func (a *adaptiveConn) Read(p []byte) (int, error) {
 }
 
 // fill reads once from the socket: what has piled up when busy, else the first bytes that come.
-func (a *adaptiveConn) fill(p []byte) (int, error) {
+func (a *Conn) fill(p []byte) (int, error) {
 	a.dst = p
 	defer func() { a.dst = nil }()
 	for a.busy {
@@ -129,7 +135,7 @@ func (a *adaptiveConn) fill(p []byte) (int, error) {
 
 // readPile waits for a pile or pileWait and reads what is there. 0 without an error says that
 // nothing came.
-func (a *adaptiveConn) readPile() (int, error) {
+func (a *Conn) readPile() (int, error) {
 	a.want = min(pile, len(a.dst))
 	if err := a.Conn.SetReadDeadline(earlier(a.deadline, time.Now().Add(pileWait))); err != nil {
 		return 0, err
@@ -150,25 +156,25 @@ func (a *adaptiveConn) readPile() (int, error) {
 }
 
 // readFirst waits for the first byte.
-func (a *adaptiveConn) readFirst() (int, error) {
+func (a *Conn) readFirst() (int, error) {
 	a.want = 1
 	return a.readRaw()
 }
 
-func (a *adaptiveConn) readRaw() (int, error) {
+func (a *Conn) readRaw() (int, error) {
 	a.n, a.err, a.waited = 0, nil, false
 	if err := a.raw.Read(a.callback); err != nil {
 		return 0, err
 	}
 	if a.n == 0 && a.err == nil {
-		return 0, errClosedByServer
+		return 0, io.EOF
 	}
 	return a.n, a.err
 }
 
 // read is called with the socket until it gives true, and waits for readiness in between. Readiness
 // is edge-triggered: a pile that is there already would never be announced, so it asks first.
-func (a *adaptiveConn) read(fd uintptr) bool {
+func (a *Conn) read(fd uintptr) bool {
 	if a.want > 1 && !a.waited {
 		a.waited = true
 		if there, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil && there < a.want {
@@ -189,7 +195,7 @@ func (a *adaptiveConn) read(fd uintptr) bool {
 }
 
 // notePace turns busy on after a rush of reads.
-func (a *adaptiveConn) notePace(now time.Time) {
+func (a *Conn) notePace(now time.Time) {
 	if now.Sub(a.last) > rushGap {
 		a.quick = 0
 	}
@@ -200,7 +206,7 @@ func (a *adaptiveConn) notePace(now time.Time) {
 }
 
 // noteLull turns busy off after some piles that were not worth the wait.
-func (a *adaptiveConn) noteLull(n int) {
+func (a *Conn) noteLull(n int) {
 	if n >= min(lull, len(a.dst)) {
 		a.quiet = 0
 	} else if a.quiet++; a.quiet >= lulls {
@@ -208,7 +214,7 @@ func (a *adaptiveConn) noteLull(n int) {
 	}
 }
 
-func (a *adaptiveConn) setBusy(busy bool) {
+func (a *Conn) setBusy(busy bool) {
 	a.busy, a.quick, a.quiet = busy, 0, 0
 	low := 1
 	if busy {
