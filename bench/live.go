@@ -3,17 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sluicecdc/sluice/bench/load"
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
@@ -22,64 +18,60 @@ const liveRate = 1000
 
 // live is what was seen while a table was copied among changes of it.
 type live struct {
-	sample
-	Rows         int64     `json:"rows"`
-	Transactions int64     `json:"transactions"`
-	Latency      []float64 `json:"latency_seconds"`    // of the stream, from commit until Kafka holds it; ascending
-	Oldest       float64   `json:"oldest_transaction"` // of ours at the source, in seconds
+	Rows         int64
+	Transactions int64
+	Latency      []float64 // of the stream, from commit until Kafka holds it, in seconds
+	Oldest       float64   // transaction of ours at the source, in seconds
 }
 
 // live copies a table while it is changed.
-func (b *bench) live(ctx context.Context, w io.Writer) error {
-	job := drainJob{bench: b, database: "bench_l", name: "l"}
-	if err := b.postgres.CreateDatabase(ctx, job.database); err != nil {
-		return err
-	}
-	job.dsn = b.postgres.DSN(job.database)
-	conn, err := pgx.Connect(ctx, job.dsn)
+func (b *bench) live(ctx context.Context, name string) (result, error) {
+	j := job{bench: b, backlog: backlogs("A", 5*b.rows), database: "bench_l"}
+	r := b.newResult(name, j.rows)
+	conn, err := j.prepare(ctx)
 	if err != nil {
-		return err
+		return r, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := load.CreateOrders(ctx, conn); err != nil {
-		return err
+	if err := j.loadAll(ctx, conn); err != nil {
+		return r, err
 	}
-	if err := (load.Orders{Seed: seed, First: 1, Rows: b.rows, Commit: 100_000}).Insert(ctx, conn); err != nil {
-		return err
+	for run := range b.runs {
+		j.name = runName(name, 0, run)
+		l := live{Rows: j.rows}
+		copying := contender{name: "sluice first copy, 2 workers", run: func(ctx context.Context, j job) (sample, error) {
+			p, err := j.configure("{workers: 2}")
+			if err != nil {
+				return sample{}, err
+			}
+			return p.run(ctx, []string{"capture"}, func(ctx context.Context) error { return l.watch(ctx, p) })
+		}}
+		if err := j.turn(ctx, conn, copying, &r); err != nil {
+			return r, err
+		}
+		if err := dropSlot(ctx, conn, "sluice_"+j.name); err != nil {
+			return r, err
+		}
+		r.latency(copying.name, toKafka, "while the table is copied", l.Latency)
+		r.note("%d transactions changed the table in run %d; the oldest transaction of ours was %.0f ms old", l.Transactions, run+1, 1000*l.Oldest)
 	}
-	if _, err := conn.Exec(ctx, "vacuum analyze orders"); err != nil {
-		return err
-	}
-	r := live{Rows: b.rows}
-	r.sample, err = job.capture(ctx, "{workers: 2}", func(ctx context.Context, console int) error {
-		return r.watch(ctx, job.dsn, console)
-	})
-	if err != nil {
-		return err
-	}
-	slices.Sort(r.Latency)
-	at := func(q float64) float64 { return 1000 * r.Latency[int(q*float64(len(r.Latency)-1))] }
-	fmt.Fprintf(w, "L: %d rows copied in %.1f s among %d transactions (%.0f/s): %.0f rows/s, %.2f µs CPU a row, peak %.0f MB\n"+
-		"   the stream meanwhile: %.0f ms median, %.0f ms 99%%, %.0f ms at most, of %d looks; oldest transaction of ours %.0f ms\n",
-		r.Rows, r.Seconds, r.Transactions, float64(r.Transactions)/r.Seconds, float64(r.Rows)/r.Seconds, 1e6*r.CPU/float64(r.Rows), r.PeakMB,
-		at(0.5), at(0.99), at(1), len(r.Latency), 1000*r.Oldest)
-	return nil
+	return r, j.forget(ctx)
 }
 
 // watch changes rows and looks at the stream until the copy is done.
-func (r *live) watch(ctx context.Context, dsn string, console int) error {
+func (r *live) watch(ctx context.Context, p *programs) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	g, gctx := errgroup.WithContext(ctx)
 	var done atomic.Int64
 	for i := range 4 {
-		g.Go(func() error { return changeRows(gctx, dsn, uint64(i), r.Rows, &done) })
+		g.Go(func() error { return changeRows(gctx, p.dsn, uint64(i), r.Rows, &done) })
 	}
-	g.Go(func() error { return r.probe(gctx, dsn, console) })
-	g.Go(func() error { return r.age(gctx, dsn) })
+	g.Go(func() error { return r.probe(gctx, p) })
+	g.Go(func() error { return r.age(gctx, p.dsn) })
 	g.Go(func() error {
 		defer stop()
-		return awaitCopied(gctx, console)
+		return p.awaitCopied(gctx)
 	})
 	err := g.Wait()
 	r.Transactions = done.Load()
@@ -115,14 +107,14 @@ func unlessOver(ctx context.Context, err error) error {
 }
 
 // probe measures how long after a commit Kafka holds it, again and again.
-func (r *live) probe(ctx context.Context, dsn string, console int) error {
-	conn, err := pgx.Connect(ctx, dsn)
+func (r *live) probe(ctx context.Context, p *programs) error {
+	conn, err := pgx.Connect(ctx, p.dsn)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	for ctx.Err() == nil { // the start of the process is not the stream
-		if durable, err := durableLSN(ctx, console); err == nil && durable > 0 {
+		if s, err := p.status(ctx); err == nil && s.Capture.Durable > 0 {
 			break
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -141,7 +133,7 @@ func (r *live) probe(ctx context.Context, dsn string, console int) error {
 			return err
 		}
 		for ctx.Err() == nil {
-			if durable, err := durableLSN(ctx, console); err == nil && durable >= lsn {
+			if s, err := p.status(ctx); err == nil && s.Capture.Durable >= lsn {
 				r.Latency = append(r.Latency, time.Since(begun).Seconds())
 				break
 			}

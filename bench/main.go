@@ -1,6 +1,6 @@
 // Command bench measures sluice beside what it competes with, on servers of its own on this machine,
-// and prints every setting. All contenders of a workload drain the same backlog, or copy the same table, in
-// turn, so that a machine that slows down slows all of them.
+// and prints every setting. All contenders of a workload drain the same backlog, copy the same table or follow the
+// same load, in turn, so that a machine that slows down slows all of them.
 package main
 
 import (
@@ -15,16 +15,26 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	var p plan
-	workloads := flag.String("workloads", "A,B,S,L", "which backlogs: A one transaction, B 1,000-row transactions, C one-row updates, D 1,000-row updates, S a table that is there, L the same while it is changed")
-	flag.Int64Var(&p.rows, "rows", 1_000_000, "rows of a backlog (a fifth of it for C)")
-	flag.IntVar(&p.runs, "runs", 3, "drains of each backlog by each contender")
-	flag.BoolVar(&p.peers, "peers", false, "also Debezium, from Maven, in S")
-	flag.StringVar(&p.out, "out", "bench/results", "folder for the results")
-	flag.Parse()
-	p.workloads = strings.Split(*workloads, ",")
-	if err := p.run(ctx); err != nil {
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && args[0] == nullReader {
+		return readToNull(ctx, args[1:])
+	}
+	var p plan
+	flags := flag.NewFlagSet("bench", flag.ExitOnError)
+	names := flags.String("workloads", "A,B,C,D,E,F,H,I", "which: "+strings.Join(describe(), "; "))
+	flags.Int64Var(&p.rows, "rows", 1_000_000, "rows of a backlog, and of the table that F copies (a fifth of it in C and H, ten times in G, five times in L)")
+	flags.IntVar(&p.runs, "runs", 5, "of each workload by each contender")
+	flags.BoolVar(&p.peers, "peers", false, "also Debezium, from Maven")
+	flags.StringVar(&p.out, "out", "bench/results", "folder for the results")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	p.workloads = strings.Split(*names, ",")
+	return p.run(ctx)
 }

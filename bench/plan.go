@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 
-	"github.com/sluicecdc/sluice/bench/load"
 	"github.com/sluicecdc/sluice/integration/harness"
 	"github.com/sluicecdc/sluice/internal/localpg"
 )
@@ -29,19 +27,35 @@ type plan struct {
 // bench holds the servers and the binary under test.
 type bench struct {
 	plan
-	folder   string
-	binary   string
-	postgres *localpg.Server
-	kafka    *harness.Cluster
+	folder      string
+	binary      string
+	source      *localpg.Server
+	destination *localpg.Server
+	kafka       *harness.Cluster
+	registry    *harness.ApicurioRegistry // of the peers; nil without them
 }
 
-// postgresSettings are those of a server of this size; durability is as a production server has it.
+// postgresSettings are those of servers of this size; durability is as a production server has it. The times of
+// commits are kept for workload E.
 var postgresSettings = map[string]string{
-	"shared_buffers": "512MB",
-	"max_wal_size":   "8GB",
+	"shared_buffers":         "512MB",
+	"max_wal_size":           "8GB",
+	"max_replication_slots":  "100",
+	"track_commit_timestamp": "on",
 }
+
+// brokerSettings have the broker stamp records when it appends them, for workload E.
+var brokerSettings = map[string]string{"log.message.timestamp.type": "LogAppendTime"}
+
+// brokerJVM is a broker with a heap for sustained load and all compilers.
+var brokerJVM = []string{"-Xms512m", "-Xmx512m", "-XX:+UseSerialGC"}
 
 func (p plan) run(ctx context.Context) (err error) {
+	for _, name := range p.workloads {
+		if titles[name] == "" {
+			return fmt.Errorf("there is no workload %q", name)
+		}
+	}
 	b := bench{plan: p}
 	if b.folder, err = os.MkdirTemp("", "sluice-bench-"); err != nil {
 		return err
@@ -59,33 +73,18 @@ func (p plan) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	report := newReport(p)
-	report.header(os.Stdout)
+	r := newReport(p)
+	r.header()
 	for _, name := range p.workloads {
-		if name == "L" {
-			if err := b.live(ctx, io.MultiWriter(os.Stdout, &report.text)); err != nil {
-				return fmt.Errorf("workload L: %w", err)
-			}
-			continue
-		}
-		results, err := b.measure(ctx, name)
+		result, err := b.measure(ctx, name)
 		if err != nil {
 			return fmt.Errorf("workload %s: %w", name, err)
 		}
-		report.add(os.Stdout, results)
+		if err := r.add(result); err != nil {
+			return err
+		}
 	}
-	return report.save()
-}
-
-func (b *bench) measure(ctx context.Context, name string) (result, error) {
-	if name == "S" {
-		return b.snapshot(ctx)
-	}
-	w, ok := workloads[name]
-	if !ok {
-		return result{}, errors.New("there is no such workload")
-	}
-	return b.drain(ctx, w)
+	return nil
 }
 
 // build makes the binary as users get it.
@@ -101,44 +100,29 @@ func (b *bench) build(ctx context.Context) error {
 }
 
 func (b *bench) start(ctx context.Context) (err error) {
-	if b.postgres, err = harness.StartPostgres(harness.Options{Version: 15, Settings: postgresSettings}); err != nil {
+	options := harness.Options{Version: 15, Settings: postgresSettings}
+	if b.source, err = harness.StartPostgres(options); err != nil {
 		return err
 	}
-	b.kafka, err = harness.StartKafka(ctx, harness.KafkaOptions{JVM: brokerJVM})
+	if b.destination, err = harness.StartPostgres(options); err != nil {
+		return err
+	}
+	b.kafka, err = harness.StartKafka(ctx, harness.KafkaOptions{JVM: brokerJVM, Settings: brokerSettings})
 	return err
 }
 
-// brokerJVM is a broker with a heap for sustained load and all compilers.
-var brokerJVM = []string{"-Xms512m", "-Xmx512m", "-XX:+UseSerialGC"}
-
 func (b *bench) stop() error {
 	var errs []error
+	if b.registry != nil {
+		errs = append(errs, b.registry.Close())
+	}
 	if b.kafka != nil {
 		errs = append(errs, b.kafka.Close())
 	}
-	if b.postgres != nil {
-		errs = append(errs, b.postgres.Close())
+	for _, s := range []*localpg.Server{b.destination, b.source} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
 	}
 	return errors.Join(errs...)
-}
-
-// workload is one kind of backlog.
-type workload struct {
-	name   string
-	title  string
-	update bool
-	commit int64 // rows of a transaction; 0: all
-	share  int64 // of plan.rows: 1 over it
-}
-
-var workloads = map[string]workload{
-	"A": {"a", "inserts in one transaction", false, 0, 1},
-	"B": {"b", "inserts in 1,000-row transactions", false, 1000, 1},
-	"C": {"c", "one-row update transactions", true, 1, 5},
-	"D": {"d", "updates in 1,000-row transactions", true, 1000, 1},
-}
-
-// orders gives the backlog's rows; updates need them loaded before the slots are made.
-func (w workload) orders(p plan) load.Orders {
-	return load.Orders{Seed: seed, First: 1, Rows: p.rows / w.share, Commit: w.commit}
 }

@@ -12,29 +12,6 @@ import (
 	"strings"
 )
 
-// result is one workload by all contenders, in the order they ran.
-type result struct {
-	Workload string    `json:"workload"`
-	Title    string    `json:"title"`
-	Rows     int64     `json:"rows"`
-	Runs     []samples `json:"runs"`
-}
-
-type samples struct {
-	Contender string   `json:"contender"`
-	Samples   []sample `json:"samples"`
-}
-
-func (r *result) add(contender string, s sample) {
-	for i := range r.Runs {
-		if r.Runs[i].Contender == contender {
-			r.Runs[i].Samples = append(r.Runs[i].Samples, s)
-			return
-		}
-	}
-	r.Runs = append(r.Runs, samples{contender, []sample{s}})
-}
-
 // report is a whole call.
 type report struct {
 	plan     plan
@@ -46,10 +23,13 @@ type report struct {
 
 func newReport(p plan) *report {
 	settings := map[string]string{
-		"sluice":         "defaults; registry embedded, one table, 3 partitions, acks=all, no compression",
-		"kafka":          "one real broker on the same machine, " + strings.Join(brokerJVM, " "),
-		"pg_recvlogical": "proto_version=1, --fsync-interval 0, -f /dev/null",
-		"rows":           fmt.Sprintf("table orders of 8 columns, seed %d", seed),
+		"sluice":         "defaults; registry embedded, 3 partitions, acks=all, no compression; capture and sink in processes of their own",
+		"kafka":          "one real broker on the same machine, " + strings.Join(brokerJVM, " ") + ", records stamped at their append",
+		"pg_recvlogical": "proto_version=1, binary, --fsync-interval 0, -f /dev/null",
+		"null reader":    "proto_version 1, binary, logical_decoding_work_mem=512MB, adaptive reads; looks at the framing only",
+		"native":         nativeSettings,
+		"rows":           fmt.Sprintf("seed %d; tables of 8 columns, in H of 50", seed),
+		"postgresql":     "two servers of version 15, source and destination, on the same machine",
 	}
 	if p.peers {
 		settings["debezium"] = debeziumSettings
@@ -73,65 +53,87 @@ func machine() string {
 	return fmt.Sprintf("%d x %s, %s/%s, %s", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, runtime.Version())
 }
 
-func (r *report) header(w io.Writer) {
-	w = io.MultiWriter(w, &r.text)
+func (r *report) header() {
+	w := io.MultiWriter(os.Stdout, &r.text)
 	fmt.Fprintln(w, r.Machine)
 	for _, k := range slices.Sorted(maps.Keys(r.Settings)) {
-		fmt.Fprintf(w, "  %-28s %s\n", k, r.Settings[k])
+		fmt.Fprintf(w, "  %-38s %s\n", k, r.Settings[k])
 	}
 }
 
-func (r *report) add(w io.Writer, res result) {
+// add tells a result and saves all there are: what is measured is kept, whatever comes after.
+func (r *report) add(res result) error {
 	r.Results = append(r.Results, res)
-	w = io.MultiWriter(w, &r.text)
-	fmt.Fprintf(w, "\n%s: %d %s; median (least to most) of %d drains, in turn\n", res.Workload, res.Rows, res.Title, r.plan.runs)
-	fmt.Fprintf(w, "  %-38s %26s %22s %22s %26s\n", "", "rows/s", "CPU µs/row", "peak MB", brokerColumn(res))
-	for _, s := range res.Runs {
-		rows := float64(res.Rows)
-		broker := ""
-		if brokerColumn(res) != "" {
-			broker = spread("%.2f", s.Samples, func(x sample) float64 { return x.Broker / rows * 1e6 })
-		}
-		fmt.Fprintf(w, "  %-38s %26s %22s %22s %26s\n", s.Contender,
-			spread("%.0f", s.Samples, func(x sample) float64 { return rows / x.Seconds }),
-			spread("%.2f", s.Samples, func(x sample) float64 { return x.CPU / rows * 1e6 }),
-			spread("%.0f", s.Samples, func(x sample) float64 { return x.PeakMB }), broker)
+	res.write(io.MultiWriter(os.Stdout, &r.text), r.plan.runs)
+	return r.save()
+}
+
+func (r *result) write(w io.Writer, runs int) {
+	fmt.Fprintf(w, "\n%s: %s", r.Workload, r.Title)
+	if r.Rows > 0 {
+		fmt.Fprintf(w, ", %d rows", r.Rows)
+	}
+	fmt.Fprintf(w, "; median (least to most) of %d runs, in turn\n", runs)
+	for _, s := range r.Runs {
+		r.writeContender(w, s)
+	}
+	for _, l := range r.Latencies {
+		fmt.Fprintf(w, "  %s, commit to %s %s: p50 %s ms, p99 %s ms, most %s ms\n", l.Contender, l.To, l.When,
+			spreadOf(l.Runs, func(p percentiles) float64 { return p.P50 }).text("%.1f"),
+			spreadOf(l.Runs, func(p percentiles) float64 { return p.P99 }).text("%.1f"),
+			spreadOf(l.Runs, func(p percentiles) float64 { return p.Most }).text("%.1f"))
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(w, "  %s\n", n)
 	}
 }
 
-// brokerColumn is the heading of the broker's CPU, empty where it was not measured.
-func brokerColumn(res result) string {
-	for _, s := range res.Runs {
-		for _, x := range s.Samples {
-			if x.Broker > 0 {
-				return "broker CPU µs/row"
-			}
-		}
+// writeContender tells rate, then what servers and then what its own processes have used: by row, or in all where a
+// load is followed.
+func (r *result) writeContender(w io.Writer, s samples) {
+	fmt.Fprintf(w, "  %-38s", s.Contender)
+	per, unit := float64(r.Rows)/1e6, "µs/row"
+	if r.Rows > 0 {
+		fmt.Fprintf(w, " %s rows/s", r.rate(s.Samples).text("%.0f"))
+	} else {
+		per, unit = 1, "s in all"
 	}
-	return ""
+	if start := spreadOf(s.Samples, func(x sample) float64 { return x.Start }).median; start > 0 {
+		fmt.Fprintf(w, " after %.1f s", start)
+	}
+	if other := r.by(s.Against); r.Rows > 0 && other != nil {
+		fmt.Fprintf(w, ", %.2f of %s", r.rate(s.Samples).median/r.rate(other).median, s.Against)
+	}
+	cpu := func(of func(servers) float64) float64 {
+		return spreadOf(s.Samples, func(x sample) float64 { return of(x.Servers) / per }).median
+	}
+	fmt.Fprintf(w, "\n    %-36s CPU source %.2f, broker %.2f, destination %.2f %s", "servers",
+		cpu(func(x servers) float64 { return x.Source }), cpu(func(x servers) float64 { return x.Broker }),
+		cpu(func(x servers) float64 { return x.Destination }), unit)
+	if bytes := cpu(func(x servers) float64 { return float64(x.BrokerBytes) / 1e6 }); r.Rows > 0 && bytes > 0 {
+		fmt.Fprintf(w, "; %.0f bytes/row at the broker", bytes)
+	}
+	fmt.Fprintln(w)
+	for i, own := range s.Samples[0].Own {
+		fmt.Fprintf(w, "    %-36s CPU %s %s, peak %s MB\n", own.Process,
+			spreadOf(s.Samples, func(x sample) float64 { return x.Own[i].CPU / per }).text("%.2f"), unit,
+			spreadOf(s.Samples, func(x sample) float64 { return x.Own[i].PeakMB }).text("%.0f"))
+	}
 }
 
-// spread gives "median (least to most)".
-func spread(format string, all []sample, of func(sample) float64) string {
-	var v []float64
-	for _, s := range all {
-		v = append(v, of(s))
-	}
-	slices.Sort(v)
-	return fmt.Sprintf(format+" ("+format+" to "+format+")", v[len(v)/2], v[0], v[len(v)-1])
-}
-
-// save keeps the report as text and as JSON.
+// save keeps the report as text, as JSON and as a plot.
 func (r *report) save() error {
 	if err := os.MkdirAll(r.plan.out, 0o755); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(r.plan.out, "bench.txt"), []byte(r.text.String()), 0o644); err != nil {
 		return err
 	}
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(r.plan.out, "bench.json"), append(b, '\n'), 0o644)
+	for name, text := range map[string]string{"bench.txt": r.text.String(), "bench.json": string(b) + "\n", "bench.svg": plot(r)} {
+		if err := os.WriteFile(filepath.Join(r.plan.out, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
 }

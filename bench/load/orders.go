@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -66,6 +67,42 @@ func (o Orders) Update(ctx context.Context, conn *pgx.Conn) error {
 		`update orders set status = case status when 'delivered' then 'returned' else 'delivered' end,
 			amount = amount + 0.01, updated_at = updated_at + interval '1 second'
 			where id between low and high`)
+}
+
+// InsertOne inserts order id in a transaction of its own. The connection remembers the statement.
+func (o Orders) InsertOne(ctx context.Context, conn *pgx.Conn, id int64) error {
+	_, err := conn.Exec(ctx, "insert into orders select "+fmt.Sprintf(orderValues, o.Seed)+" from (select $1::bigint as i)", id)
+	return err
+}
+
+// Many says which rows of the tables orders_0 to orders_{Tables-1} a loader writes: each transaction fills ten of them,
+// and the next one the ten after.
+type Many struct {
+	Orders
+	Tables int64
+}
+
+// spread is how many tables a transaction of Many touches.
+const spread = 10
+
+// Create creates the tables where they are absent.
+func (m Many) Create(ctx context.Context, conn *pgx.Conn) error {
+	for i := range m.Tables {
+		sql := strings.Replace(ordersTable, "exists orders", fmt.Sprintf("exists orders_%d", i), 1)
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("cannot create the table orders_%d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// Insert inserts the rows.
+func (m Many) Insert(ctx context.Context, conn *pgx.Conn) error {
+	values := fmt.Sprintf(orderValues, m.Seed)
+	return m.loop(ctx, conn, "insert orders", fmt.Sprintf(`for t in 0..%[1]d loop
+				execute format('insert into orders_%%s select ', (low / %[2]d * %[3]d + t) %% %[4]d)
+					|| $v$%[5]s$v$ || format(' from generate_series(%%s::bigint, %%s::bigint) as i where i %%%% %[3]d = %%s', low, high, t);
+			end loop`, spread-1, max(m.Commit, 1), spread, m.Tables, values))
 }
 
 // loop runs the statement over pieces of Commit rows, with a commit after each, inside the server: the

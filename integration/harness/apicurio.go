@@ -71,11 +71,11 @@ type ApicurioRegistry struct {
 // Apicurio starts a registry of the test's own, which it may stop and start.
 func Apicurio(t T) *ApicurioRegistry {
 	t.Helper()
-	r, err := startApicurio()
+	r, err := StartApicurio()
 	must(t, "start Apicurio Registry", err)
 	r.t = t
 	t.Cleanup(func() {
-		if err := r.close(); err != nil {
+		if err := r.Close(); err != nil {
 			t.Logf("Apicurio Registry: %v", err)
 		}
 	})
@@ -90,7 +90,7 @@ func SharedApicurio(t T) (url string) {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.apicurio == nil {
-		r, err := startApicurio()
+		r, err := StartApicurio()
 		must(t, "start Apicurio Registry", err)
 		shared.apicurio = r
 	}
@@ -98,7 +98,8 @@ func SharedApicurio(t T) (url string) {
 	return shared.apicurio.URL()
 }
 
-func startApicurio() (*ApicurioRegistry, error) {
+// StartApicurio starts a registry for a program that is not a test; Close ends it.
+func StartApicurio() (*ApicurioRegistry, error) {
 	ctx, cancel := background()
 	defer cancel()
 	cache, err := Cache()
@@ -119,13 +120,16 @@ func startApicurio() (*ApicurioRegistry, error) {
 		return r.launch(ctx)
 	})
 	if err != nil {
-		return nil, errors.Join(err, r.close())
+		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
 }
 
 // URL is where its Confluent API begins.
 func (r *ApicurioRegistry) URL() string { return r.base() + "/apis/ccompat/v7" }
+
+// Own is where its own API begins, which its converters for Kafka Connect use.
+func (r *ApicurioRegistry) Own() string { return r.base() + "/apis/registry/v2" }
 
 func (r *ApicurioRegistry) base() string { return fmt.Sprintf("http://127.0.0.1:%d", r.port) }
 
@@ -212,7 +216,8 @@ func (r *ApicurioRegistry) Start() {
 	must(r.t, "start Apicurio Registry", r.launch(ctx))
 }
 
-func (r *ApicurioRegistry) close() error {
+// Close stops it and removes its folder.
+func (r *ApicurioRegistry) Close() error {
 	if r.proc != nil {
 		r.proc.Kill()
 	}

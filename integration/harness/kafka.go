@@ -148,6 +148,9 @@ func (c *Cluster) LogFile(i int) string { return c.nodes[i].log }
 // PID is broker i's process id.
 func (c *Cluster) PID(i int) int { return c.nodes[i].proc.PID() }
 
+// DataFolder is where broker i keeps its log.
+func (c *Cluster) DataFolder(i int) string { return filepath.Join(c.nodes[i].dir, "data") }
+
 // Kill9 is kill -9 of broker i.
 func (c *Cluster) Kill9(i int) { c.nodes[i].proc.Kill() }
 
