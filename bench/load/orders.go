@@ -71,7 +71,7 @@ func (o Orders) Update(ctx context.Context, conn *pgx.Conn) error {
 
 // InsertOne inserts order id in a transaction of its own. The connection remembers the statement.
 func (o Orders) InsertOne(ctx context.Context, conn *pgx.Conn, id int64) error {
-	_, err := conn.Exec(ctx, "insert into orders select "+fmt.Sprintf(orderValues, o.Seed)+" from (select $1::bigint as i)", id)
+	_, err := conn.Exec(ctx, "insert into orders select "+fmt.Sprintf(orderValues, o.Seed)+" from (select $1::bigint as i) as this", id)
 	return err
 }
 
