@@ -104,7 +104,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Publication, identifier("sluice_"+c.Name))
 	setDefault(&c.Snapshot.Mode, SnapshotInitial)
 	setDefault(&c.Snapshot.Workers, 2)
-	setDefault(&c.Snapshot.Chunk, "4MB")
+	setDefault(&c.Snapshot.Chunk, "2MB")
 	setDefault(&c.OnGap, GapStop)
 	setDefault(&c.Truncate, TruncatePublish)
 	setDefault(&c.DDL, DDLNone)
@@ -195,7 +195,7 @@ func (c Config) validateChoices() error {
 		return fmt.Errorf("snapshot.max_replica_lag: %s: want 0s, for no bound, or more", c.Snapshot.MaxReplicaLag)
 	}
 	if !legalSize.MatchString(c.Snapshot.Chunk) || c.Snapshot.chunkBytes() > maxChunk {
-		return fmt.Errorf("snapshot.chunk: %q: want a size of up to 64MB as PostgreSQL writes it, for example 4MB", c.Snapshot.Chunk)
+		return fmt.Errorf("snapshot.chunk: %q: want a size of up to 64MB as PostgreSQL writes it, for example 2MB", c.Snapshot.Chunk)
 	}
 	if !legalSize.MatchString(c.DecodingMemory) {
 		return fmt.Errorf("logical_decoding_work_mem: %q: want a size as PostgreSQL writes it, for example 512MB", c.DecodingMemory)

@@ -102,6 +102,7 @@ func (d *decoder) publishReading(ctx context.Context, r *reading) (ok bool, err 
 	if err != nil {
 		return false, err
 	}
+	r.rows.Release()
 	g.Repair = k.repair
 	done := r.copy.finish(r.chunk)
 	if done {

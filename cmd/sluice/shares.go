@@ -18,7 +18,7 @@ func divide(memory config.Size, sinks int) shares {
 	of := func(parts config.Size, least config.Size) int { return int(max(memory/parts, least)) }
 	each := config.Size(max(sinks, 1))
 	return shares{
-		received: of(64, 1<<20),        // 4 MiB of 256 MiB: more was not faster
+		received: of(128, 1<<20),       // 2 MiB of 256 MiB: more was not faster
 		produced: of(32, 2<<20),        // 8 MiB
 		copied:   of(16, 4<<20),        // 16 MiB
 		fetched:  of(8*each, 1<<20),    // 32 MiB

@@ -13,13 +13,15 @@ import (
 // sessionSettings make our sessions independent of the server's configuration: values are read and
 // written in the source's text forms; a dead network path frees the lease within a minute instead of
 // hours; a huge transaction is not cut by a timeout meant for applications. Plans are made for the
-// parameters at hand: a generic plan from when the table was empty would scan it for every batch.
+// parameters at hand: a generic plan from when the table was empty would scan it for every batch. A commit does not wait
+// for the disk: if the server dies, what it loses is lost with its checkpoint, and comes again from Kafka.
 func sessionSettings() map[string]string {
 	m := map[string]string{
 		"application_name":                    "sluice",
 		"client_encoding":                     "UTF8",
 		"standard_conforming_strings":         "on",
 		"plan_cache_mode":                     "force_custom_plan",
+		"synchronous_commit":                  "off",
 		"statement_timeout":                   "0",
 		"idle_in_transaction_session_timeout": "0",
 		"tcp_keepalives_idle":                 "20",
