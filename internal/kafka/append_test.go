@@ -50,7 +50,7 @@ func acknowledgeAll(p *Producer) {
 	for l := (&link{p: p, flush: true}); p.collect(l, r); {
 		for i := range r.items {
 			r.items[i].seen = true
-			r.items[i].b.finish(1, 1, 0)
+			r.items[i].b.finish(1, 1, 0, nil)
 		}
 		p.settle(r)
 		r.reset()

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"math/bits"
 )
@@ -40,6 +41,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // after it was sent for the first time.
 type batch struct {
 	buf         []byte // header and records
+	packed      []byte // the same with the records packed; empty where that is not smaller
 	tag         uint64 // of its first record
 	transaction uint64 // that it belongs to
 	count       int32
@@ -54,7 +56,7 @@ func (b *batch) reset(size int) {
 	if cap(b.buf) < size {
 		b.buf = make([]byte, size)
 	}
-	*b = batch{buf: b.buf[:batchHeader]}
+	*b = batch{buf: b.buf[:batchHeader], packed: b.packed[:0]}
 }
 
 // measure gives the bytes that records would add to b.
@@ -88,12 +90,38 @@ func (b *batch) append(records []Record) {
 	}
 }
 
-// finish writes the header. It is called once, before the first send.
-func (b *batch) finish(producer int64, epoch int16, attributes uint16) {
+// finish packs the records, with a packer, and writes the header. It is called once, before the first send.
+func (b *batch) finish(producer int64, epoch int16, attributes uint16, pack *packer) error {
 	if b.finished {
-		return
+		return nil
 	}
-	h, be := b.buf, binary.BigEndian
+	if pack != nil {
+		packed, err := pack.pack(append(b.packed[:0], b.buf[:batchHeader]...), b.buf[batchHeader:])
+		if err != nil {
+			return fmt.Errorf("cannot pack a batch: %w", err)
+		}
+		b.packed = packed
+		if len(packed) < len(b.buf) {
+			attributes |= pack.kind
+		} else {
+			b.packed = packed[:0]
+		}
+	}
+	b.writeHeader(producer, epoch, attributes)
+	b.finished = true
+	return nil
+}
+
+// wire gives what is sent.
+func (b *batch) wire() []byte {
+	if len(b.packed) > 0 {
+		return b.packed
+	}
+	return b.buf
+}
+
+func (b *batch) writeHeader(producer int64, epoch int16, attributes uint16) {
+	h, be := b.wire(), binary.BigEndian
 	be.PutUint64(h, 0)
 	be.PutUint32(h[atLength:], uint32(len(h)-atLeaderEpoch))
 	be.PutUint32(h[atLeaderEpoch:], 0xffffffff)
@@ -107,7 +135,6 @@ func (b *batch) finish(producer int64, epoch int16, attributes uint16) {
 	be.PutUint32(h[atSequence:], uint32(b.sequence))
 	be.PutUint32(h[atCount:], uint32(b.count))
 	setSum(h)
-	b.finished = true
 }
 
 // setSum writes the sum over a whole batch.

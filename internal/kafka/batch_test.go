@@ -30,7 +30,9 @@ func TestMurmur2(t *testing.T) {
 }
 
 // pack gives the batch of records as it is sent.
-func pack(records []Record) []byte {
+func pack(records []Record) []byte { return packWith(nil, records) }
+
+func packWith(with *packer, records []Record) []byte {
 	var b batch
 	b.reset(batchHeader + 16)
 	b.buf = append(make([]byte, 0, batchHeader+b.measure(records)), b.buf...)
@@ -40,8 +42,10 @@ func pack(records []Record) []byte {
 		panic(fmt.Sprintf("measured %d, wrote %d", size, len(b.buf)))
 	}
 	b.sequence = 7
-	b.finish(4000, 3, 0)
-	return b.buf
+	if err := b.finish(4000, 3, 0, with); err != nil {
+		panic(err)
+	}
+	return b.wire()
 }
 
 // TestGoldenBatch compares with a batch that was laid out by hand after Kafka's documentation, its sum
@@ -60,9 +64,16 @@ func TestGoldenBatch(t *testing.T) {
 
 // TestKafkaGoReadsOurBatches takes kafka-go's reader as the judge of our writer, and our reader of both.
 func TestKafkaGoReadsOurBatches(t *testing.T) {
+	packers := map[Compression]*packer{}
+	for _, c := range []Compression{CompressNone, CompressLZ4, CompressZstd} {
+		var err error
+		if packers[c], err = newPacker(c); err != nil {
+			t.Fatal(err)
+		}
+	}
 	rapid.Check(t, func(t *rapid.T) {
 		want := drawRecords(t)
-		data := pack(want)
+		data := packWith(packers[rapid.SampledFrom([]Compression{CompressNone, CompressLZ4, CompressZstd}).Draw(t, "compression")], want)
 		compare(t, "kafka-go", want, readByKafkaGo(t, data))
 		compare(t, "our reader", want, readByUs(t, data))
 		compare(t, "our reader of kafka-go's batch", want, readByUs(t, packByKafkaGo(t, want)))

@@ -52,9 +52,9 @@ func (p *buffers) index(size int) int {
 // grow moves an open batch to a larger buffer.
 func (p *buffers) grow(b *batch, size int) *batch {
 	larger := p.get(size)
-	buf := append(larger.buf[:0], b.buf...)
+	buf, packed := append(larger.buf[:0], b.buf...), larger.packed
 	*larger = *b
-	larger.buf = buf
+	larger.buf, larger.packed = buf, packed
 	p.put(b)
 	return larger
 }

@@ -30,8 +30,10 @@ type Config struct {
 	// Transactions wraps transactions of the source in Kafka transactions, so that readers in read_committed see
 	// each at once, in all its topics.
 	Transactions bool `yaml:"transactions"`
-	TLS          TLS  `yaml:"tls"`
-	SASL         SASL `yaml:"sasl"`
+	// Compression says how record batches are packed: none, lz4 or zstd.
+	Compression Compression `yaml:"compression"`
+	TLS         TLS         `yaml:"tls"`
+	SASL        SASL        `yaml:"sasl"`
 }
 
 // DefaultConfig gives what holds where the configuration is silent.
@@ -42,6 +44,7 @@ func DefaultConfig() Config {
 		Partitions:      3,
 		MaxMessageBytes: 16 << 20, // room for a row of PostgreSQL's usual large values, before and after
 		Tombstones:      &tombstones,
+		Compression:     CompressNone, // on one machine packing cost more than it saved; docs/performance.md
 	}
 }
 
@@ -60,6 +63,9 @@ func (c Config) withDefaults() Config {
 	if c.Tombstones == nil {
 		c.Tombstones = d.Tombstones
 	}
+	if c.Compression == "" {
+		c.Compression = d.Compression
+	}
 	return c
 }
 
@@ -68,7 +74,7 @@ func (c Config) WriteTombstones() bool { return c.Tombstones == nil || *c.Tombst
 
 // Validate names the first key with a value that cannot work.
 func (c Config) Validate() error {
-	for _, check := range []func() error{c.validateBrokers, c.validateTopics, c.TLS.validate, c.SASL.validate} {
+	for _, check := range []func() error{c.validateBrokers, c.validateTopics, c.Compression.validate, c.TLS.validate, c.SASL.validate} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -23,8 +23,9 @@ type link struct {
 	p      *Producer
 	broker int32
 	woken  chan struct{}
-	flush  bool // send open batches too; guarded by the producer's lock
-	turn   int  // partition to begin with; guarded likewise
+	pack   *packer // nil where batches are not packed
+	flush  bool    // send open batches too; guarded by the producer's lock
+	turn   int     // partition to begin with; guarded likewise
 }
 
 func (l *link) wakeUp() {
@@ -156,7 +157,10 @@ func (s *session) fill(ctx context.Context, r *request) error {
 	r.sent = time.Now()
 	id, attributes := s.l.p.wrapping()
 	for i := range r.items {
-		r.items[i].b.finish(s.l.p.id, s.l.p.epoch, attributes)
+		if err := r.items[i].b.finish(s.l.p.id, s.l.p.epoch, attributes, s.l.pack); err != nil {
+			s.l.p.giveBack(r)
+			return err
+		}
 	}
 	r.encode(s.c.lastID, produceTimeoutMillis, id)
 	return nil

@@ -104,7 +104,12 @@ func (p *Producer) watchGone(topic string, code Code, gone map[string]time.Time)
 func (p *Producer) linkTo(broker int32) *link {
 	l := p.links[broker]
 	if l == nil && p.err == nil {
-		l = &link{p: p, broker: broker, woken: make(chan struct{}, 1)}
+		pack, err := newPacker(p.c.cfg.Compression)
+		if err != nil {
+			p.fail(fmt.Errorf("cannot pack batches: %w", err))
+			return nil
+		}
+		l = &link{p: p, broker: broker, woken: make(chan struct{}, 1), pack: pack}
 		p.links[broker] = l
 		p.running.Go(l.run)
 	}

@@ -22,7 +22,7 @@ const produceTimeoutMillis = 30_000
 type request struct {
 	id    int32
 	items []item
-	size  int // bytes of batches
+	size  int // bytes of batches, before they are packed
 	sent  time.Time
 
 	frame  []byte // everything but the batches
@@ -64,7 +64,7 @@ func (r *request) encode(id, timeout int32, transactionalID string) {
 	f = appendInt32(f, timeout)
 	at := len(f)
 	f = appendInt32(f, 0)
-	topics := 0
+	topics, size := 0, 0
 	for i := 0; i < len(r.items); topics++ {
 		end := i + 1
 		for end < len(r.items) && r.items[end].to.topic == r.items[i].to.topic {
@@ -74,12 +74,13 @@ func (r *request) encode(id, timeout int32, transactionalID string) {
 		f = appendInt32(f, int32(end-i))
 		for ; i < end; i++ {
 			f = appendInt32(f, r.items[i].to.id)
-			f = appendInt32(f, int32(len(r.items[i].b.buf)))
+			f = appendInt32(f, int32(len(r.items[i].b.wire())))
+			size += len(r.items[i].b.wire())
 			r.cuts = append(r.cuts, len(f))
 		}
 	}
 	binary.BigEndian.PutUint32(f[at:], uint32(topics))
-	binary.BigEndian.PutUint32(f, uint32(len(f)-4+r.size))
+	binary.BigEndian.PutUint32(f, uint32(len(f)-4+size))
 	r.frame = f
 	r.cut()
 }
@@ -88,7 +89,7 @@ func (r *request) cut() {
 	r.pieces = r.pieces[:0]
 	from := 0
 	for i, to := range r.cuts {
-		r.pieces = append(r.pieces, r.frame[from:to], r.items[i].b.buf)
+		r.pieces = append(r.pieces, r.frame[from:to], r.items[i].b.wire())
 		from = to
 	}
 }

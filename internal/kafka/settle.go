@@ -88,7 +88,7 @@ func (p *Producer) settleItem(it *item, now time.Time) {
 	case !behind:
 		crash.At("acked")
 		b := to.acknowledge(now)
-		p.c.meter.produced(int(b.count), len(b.buf))
+		p.c.meter.produced(int(b.count), len(b.wire()))
 		p.drop(b)
 		p.pauses.Reset()
 	}
@@ -171,7 +171,7 @@ func (p *Producer) advice(it *item) string {
 	case codeOutOfOrderSequence:
 		return "the partition does not hold what it acknowledged before (was it deleted, or did a replica out of sync become leader?): compare it with the source before starting again"
 	case 10:
-		return fmt.Sprintf("a batch of %d bytes is larger than the topic's max.message.bytes: raise it", len(it.b.buf))
+		return fmt.Sprintf("a batch of %d bytes is larger than the topic's max.message.bytes: raise it", len(it.b.wire()))
 	case 29:
 		return "grant WRITE on the topic to our user (kafka-acls.sh --add --producer)"
 	case 2:
