@@ -25,6 +25,8 @@ type job struct {
 	dsn      string // of the source
 	name     string // of the run: source name, suffix of the slot and the publication, database at the destination
 	target   string // LSN of the backlog's end
+
+	compression string // of sluice; empty for the default
 }
 
 // contender does a job.

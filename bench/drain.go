@@ -29,6 +29,10 @@ func (b *bench) drainers(name string) []contender {
 		{theNative, theLimit, drainNative},
 		{"sluice into PostgreSQL through Kafka", theNative, drainBoth},
 	}
+	if name == "B" {
+		all = append(all, contender{"sluice capture into Kafka, lz4", theLimit, drainPacked("lz4")},
+			contender{"sluice capture into Kafka, zstd", theLimit, drainPacked("zstd")})
+	}
 	if name == "A" {
 		all = append(all, contender{"COPY of the same rows into a table", "", copyIn})
 	}
@@ -38,16 +42,31 @@ func (b *bench) drainers(name string) []contender {
 	return all
 }
 
+// warmRows are enough for the broker's compilers.
+const warmRows = 500_000
+
+// warm has the broker do what it will do, so that no contender pays for its compilers.
+func (b *bench) warm(ctx context.Context) error {
+	w := *b
+	w.runs = 1
+	j := job{bench: &w, backlog: backlogs("B", min(b.rows, warmRows)), database: "bench_warm"}
+	_, err := j.drain(ctx, "warm", []contender{{"warming up", "", drainBoth}})
+	return err
+}
+
 // drain loads a backlog and has every contender drain it, each from a slot of its own, in turn.
 func (b *bench) drain(ctx context.Context, name string) (result, error) {
 	j := job{bench: b, backlog: backlogs(name, b.rows), database: "bench_" + strings.ToLower(name)}
-	r := b.newResult(name, j.rows)
+	return j.drain(ctx, name, b.drainers(name))
+}
+
+func (j *job) drain(ctx context.Context, name string, all []contender) (result, error) {
+	r := j.newResult(name, j.rows)
 	conn, err := j.prepare(ctx)
 	if err != nil {
 		return r, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	all := b.drainers(name)
 	if err := j.slots(ctx, conn, len(all)); err != nil {
 		return r, err
 	}
@@ -57,7 +76,7 @@ func (b *bench) drain(ctx context.Context, name string) (result, error) {
 	if j.target, err = j.mark(ctx, conn); err != nil {
 		return r, err
 	}
-	for run := range b.runs {
+	for run := range j.runs {
 		for i, c := range all {
 			j.name = runName(name, i, run)
 			if err := j.turn(ctx, conn, c, &r); err != nil {

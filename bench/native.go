@@ -47,13 +47,13 @@ func (j *job) subscribe(ctx context.Context, options string) (end func(context.C
 }
 
 // copyIn is the limit of a destination: a client copies the rows into a table with a key.
-func copyIn(ctx context.Context, j job) (sample, error) {
-	file, path := j.file()+".copy", ""
-	defer os.Remove(file)
+func copyIn(ctx context.Context, j job) (s sample, err error) {
+	file := j.file() + ".copy"
 	path, err := clientProgram("psql")
 	if err != nil {
 		return sample{}, err
 	}
+	defer func() { err = errors.Join(err, os.Remove(file)) }()
 	from := exec.CommandContext(ctx, path, "-X", "-d", j.dsn, "-c", `\copy `+j.tables[0]+` to '`+file+`' (format binary)`)
 	if _, err := toEnd("psql", from); err != nil {
 		return sample{}, err

@@ -73,6 +73,9 @@ func (p plan) run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if err := b.warm(ctx); err != nil {
+		return fmt.Errorf("warming up: %w", err)
+	}
 	r := newReport(p)
 	r.header()
 	for _, name := range p.workloads {

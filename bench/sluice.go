@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ const configuration = `source:
   snapshot: %[4]s
 kafka:
   brokers: [%[5]s]
+  compression: %[12]s
 schemas:
   registry: embedded
   embedded_listen: 127.0.0.1:%[6]d
@@ -66,7 +68,7 @@ func (j job) configure(snapshot string) (*programs, error) {
 		fmt.Fprintf(&tables, "      - {from: public.%s, deletes: hard, truncate: apply}\n", t)
 	}
 	text := fmt.Sprintf(configuration, j.name, j.dsn, j.patterns(), snapshot, strings.Join(j.kafka.Addrs(), ", "), port[0],
-		j.destination.DSN(j.name), strings.TrimSuffix(tables.String(), "\n"), port[1], port[2], j.file()+".data")
+		j.destination.DSN(j.name), strings.TrimSuffix(tables.String(), "\n"), port[1], port[2], j.file()+".data", cmp.Or(j.compression, "none"))
 	return &programs{job: j, console: port[1]}, os.WriteFile(j.file(), []byte(text), 0o600)
 }
 
@@ -145,6 +147,14 @@ func drainCapture(ctx context.Context, j job) (sample, error) {
 		return sample{}, err
 	}
 	return p.run(ctx, []string{"capture"}, func(ctx context.Context) error { return p.awaitDurable(ctx, target) })
+}
+
+// drainPacked has capture pack its batches.
+func drainPacked(compression string) func(context.Context, job) (sample, error) {
+	return func(ctx context.Context, j job) (sample, error) {
+		j.compression = compression
+		return drainCapture(ctx, j)
+	}
 }
 
 // drainBoth counts as done when the destination has committed the target.

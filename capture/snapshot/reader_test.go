@@ -81,12 +81,12 @@ func (d *db) table(name string, keys int, columns ...[2]string) Table {
 	return Table{Table: t}
 }
 
-func any(*View) bool { return true }
+func anyView(*View) bool { return true }
 
 // count reads a range and counts rows by their bytes.
 func (d *db) count(r *Reader, t Table, g Range, into map[string]int) {
 	d.t.Helper()
-	c, err := r.Read(d.ctx, t, g, 0, any)
+	c, err := r.Read(d.ctx, t, g, 0, anyView)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestReadRefuses(t *testing.T) {
 	onEach(t, func(t *testing.T, d *db) {
 		d.run(`CREATE TABLE a (k int PRIMARY KEY, v text); INSERT INTO a SELECT g, repeat('x', 1000) FROM generate_series(1, 1000) g`)
 		tb := d.table("a", 1, [2]string{"k", "int4"}, [2]string{"v", "text"})
-		if _, err := d.reader().Read(d.ctx, tb, Range{}, 100_000, any); !errors.Is(err, ErrTooLarge) {
+		if _, err := d.reader().Read(d.ctx, tb, Range{}, 100_000, anyView); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("a large range: %v", err)
 		}
 		r := d.reader()
@@ -187,15 +187,15 @@ func TestReadRefuses(t *testing.T) {
 			t.Errorf("the fourth snapshot fits: %v after %d", err, looks)
 		}
 		d.run(`ALTER TABLE a ALTER v TYPE varchar(5000)`)
-		if _, err := r.Read(d.ctx, tb, Range{}, 0, any); !errors.Is(err, ErrChanged) {
+		if _, err := r.Read(d.ctx, tb, Range{}, 0, anyView); !errors.Is(err, ErrChanged) {
 			t.Errorf("another type: %v", err)
 		}
 		d.run(`ALTER TABLE a RENAME TO b`)
-		if _, err := r.Read(d.ctx, tb, Range{}, 0, any); !errors.Is(err, ErrGone) {
+		if _, err := r.Read(d.ctx, tb, Range{}, 0, anyView); !errors.Is(err, ErrGone) {
 			t.Errorf("another name: %v", err)
 		}
 		d.run(`CREATE TABLE a (k int PRIMARY KEY, v text)`)
-		if _, err := r.Read(d.ctx, tb, Range{}, 0, any); !errors.Is(err, ErrGone) {
+		if _, err := r.Read(d.ctx, tb, Range{}, 0, anyView); !errors.Is(err, ErrGone) {
 			t.Errorf("another table: %v", err)
 		}
 	})

@@ -3,23 +3,26 @@ package postgres
 import (
 	"cmp"
 	"slices"
+	"unsafe"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
 // plan is a run of changes collapsed table by table, in the order in which the tables were first
-// touched. It holds views of the batch's rows.
+// touched. It holds views of the batch's rows. A session has one, whose memory serves batch after batch.
 type plan struct {
 	tables []*tablePlan
-	by     map[*target]*tablePlan
+	by     map[*target]*tablePlan // also those that are not touched now
 }
 
 // tablePlan is what is to happen to one table.
 type tablePlan struct {
 	t       *target
+	touched bool
 	index   map[string]int // entries by key
 	entries []entry
 	keybuf  []byte
+	keys    []byte // the entries' keys are views of it, or of what it was before it grew
 	// emptied says that every row of the destination goes first (TRUNCATE).
 	emptied bool
 	// mixed says that not every entry is a row not seen before.
@@ -58,9 +61,29 @@ func (p *plan) table(t *target) *tablePlan {
 	if tp == nil {
 		tp = &tablePlan{t: t, index: map[string]int{}}
 		p.by[t] = tp
+	}
+	if !tp.touched {
+		tp.touched = true
 		p.tables = append(p.tables, tp)
 	}
 	return tp
+}
+
+// reset forgets what is planned.
+func (p *plan) reset() {
+	for _, tp := range p.tables {
+		tp.forget()
+		tp.touched, tp.emptied, tp.keep = false, false, 0
+	}
+	p.tables = p.tables[:0]
+}
+
+// forget drops the changes of a table.
+func (tp *tablePlan) forget() {
+	clear(tp.index)
+	clear(tp.entries) // they are views of a batch
+	clear(tp.ops)
+	tp.entries, tp.ops, tp.keys, tp.mixed = tp.entries[:0], tp.ops[:0], tp.keys[:0], false
 }
 
 // find gives the entry of the row with the key in id, or nil.
@@ -78,10 +101,17 @@ func (tp *tablePlan) entry(id change.Row) *entry {
 		tp.mixed = true
 		return e
 	}
-	key := string(tp.keybuf)
+	key := tp.newKey()
 	tp.index[key] = len(tp.entries)
 	tp.entries = append(tp.entries, entry{key: key, id: id})
 	return &tp.entries[len(tp.entries)-1]
+}
+
+// newKey keeps the key that find has looked for.
+func (tp *tablePlan) newKey() string {
+	from := len(tp.keys)
+	tp.keys = append(tp.keys, tp.keybuf...)
+	return unsafe.String(unsafe.SliceData(tp.keys[from:]), len(tp.keybuf))
 }
 
 // put says that the row now is as given, unknown values apart.
@@ -114,8 +144,9 @@ func (tp *tablePlan) remove(c *change.Change) {
 
 // empty says that every row was deleted for good.
 func (tp *tablePlan) empty() {
-	tp.index, tp.entries, tp.ops = map[string]int{}, nil, nil
-	tp.emptied = true
+	mixed := tp.mixed
+	tp.forget()
+	tp.emptied, tp.mixed = true, mixed
 }
 
 // sort orders the entries by key: other sessions then meet our locks in one order, and the index is
@@ -128,7 +159,7 @@ func (tp *tablePlan) sort() {
 	if !slices.IsSortedFunc(tp.entries, byKey) {
 		slices.SortFunc(tp.entries, byKey)
 	}
-	tp.index = nil
+	clear(tp.index) // they are somewhere else now
 }
 
 // compareInts orders decimal texts as numbers.

@@ -48,6 +48,7 @@ type Sink struct {
 	queue    queue
 	targets  map[*change.Table]*target
 	dests    map[string]*dest
+	scratch  *plan
 	keeps    map[string]keeping // by destination: repairs that were looked up
 	names    int                // statements prepared in this session
 	progress string             // the prepared statement that writes the checkpoint
@@ -153,5 +154,6 @@ func (s *Sink) forget() {
 	s.queue.reset()
 	s.targets = map[*change.Table]*target{}
 	s.dests = map[string]*dest{}
+	s.scratch = newPlan()
 	s.keeps = map[string]keeping{}
 }

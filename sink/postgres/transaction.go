@@ -74,6 +74,7 @@ func (s *Sink) goBack(ctx context.Context, first error) error {
 	s.queue.reset()
 	s.progress = ""
 	s.targets, s.dests, s.keeps = map[*change.Table]*target{}, map[string]*dest{}, map[string]keeping{}
+	s.scratch = newPlan()
 	return s.execAll(ctx, []string{"ROLLBACK TO SAVEPOINT sluice_piece", "DEALLOCATE ALL"})
 }
 

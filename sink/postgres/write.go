@@ -11,7 +11,8 @@ import (
 // write collapses changes and executes them. With single, each change (and each key change, which is
 // two) is executed by itself, and an error names its row.
 func (s *Sink) write(ctx context.Context, changes []change.Change, single bool) error {
-	p := newPlan()
+	p := s.scratch
+	p.reset() // an error may have left something
 	for i := 0; i < len(changes); {
 		n := 1
 		if i+1 < len(changes) && pair(&changes[i], &changes[i+1]) {
@@ -194,7 +195,7 @@ func (s *Sink) execute(ctx context.Context, p *plan) error {
 			return s.wrap(doApply, tp.t.name, err)
 		}
 	}
-	*p = *newPlan()
+	p.reset()
 	return nil
 }
 

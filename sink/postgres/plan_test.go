@@ -1,0 +1,59 @@
+package postgres
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// benchmarkRows are as many changes of an orders table as a batch may hold.
+func benchmarkRows(op change.Op) (*target, []change.Change) {
+	columns := []string{"id", "customer_id", "status", "amount", "note", "active", "created_at", "updated_at"}
+	t := &target{table: &change.Table{Columns: make([]change.Column, len(columns))}, opt: &Table{Deletes: Hard}, key: []int{0}, ints: true, dest: &dest{}}
+	for _, c := range columns {
+		t.cols = append(t.cols, column{name: c, quoted: ident(c)})
+	}
+	var changes []change.Change
+	for i := range chunkRows {
+		var row change.Row
+		for _, v := range []string{strconv.Itoa(i), "4711", "delivered", "12.50", "deliver to the neighbour at number 7 if nobody opens", "t",
+			"2026-02-03 04:05:06.789012+00", "2026-02-03 04:05:06.789012+00"} {
+			row = append(row, change.Value{Format: change.Text, Data: []byte(v)})
+		}
+		changes = append(changes, change.Change{Op: op, After: row})
+	}
+	return t, changes
+}
+
+// BenchmarkCollapse collapses a batch of updates of different rows by key, and sorts them.
+func BenchmarkCollapse(b *testing.B) {
+	t, changes := benchmarkRows(change.Update)
+	p := newPlan()
+	b.ReportAllocs()
+	for b.Loop() {
+		p.reset()
+		tp := p.table(t)
+		for i := range changes {
+			if err := tp.write(&changes[i]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		tp.sort()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(changes)), "ns/row")
+}
+
+// BenchmarkCopyLines writes a batch of rows as COPY reads them.
+func BenchmarkCopyLines(b *testing.B) {
+	t, changes := benchmarkRows(change.Create)
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = dst[:0]
+		for i := range changes {
+			dst = t.appendCopy(dst, changes[i].After)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(changes)), "ns/row")
+}
