@@ -142,12 +142,19 @@ func (d *db) ask(sql string, args ...any) (out string) {
 
 // onEach runs a test on a database of each version.
 func onEach(t *testing.T, f func(t *testing.T, cfg Config, d *db)) {
-	for _, version := range []int{15, 18} {
-		t.Run("PostgreSQL "+map[int]string{15: "15", 18: "18"}[version], func(t *testing.T) {
-			dsn := harness.SharedPostgres(t, version).NewDatabase()
-			f(t, Config{Name: harness.Unique("src"), DSN: dsn, Tables: []string{"public.*"}}, connect(t, dsn))
-		})
+	for _, version := range versions {
+		on(t, version, f)
 	}
+}
+
+// versions are those that tests run on.
+var versions = []int{15, 18}
+
+func on(t *testing.T, version int, f func(t *testing.T, cfg Config, d *db)) {
+	t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) {
+		dsn := harness.SharedPostgres(t, version).NewDatabase()
+		f(t, Config{Name: harness.Unique("src"), DSN: dsn, Tables: []string{"public.*"}}, connect(t, dsn))
+	})
 }
 
 // expect wants changes in their order. Rows that were copied before them have none among each other: tables

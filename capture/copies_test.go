@@ -72,7 +72,7 @@ func (c copiedTable) statement(rnd *rand.Rand) string {
 // SLUICE_SEED replays.
 func TestCopiesAmongWrites(t *testing.T) {
 	seed := seedOf(t)
-	onEach(t, func(t *testing.T, cfg Config, d *db) {
+	on(t, versions[seed%2], func(t *testing.T, cfg Config, d *db) { // the seed draws the version too
 		copyAmongWrites(t, cfg, d, seed, false)
 	})
 }
@@ -90,7 +90,7 @@ func seedOf(t *testing.T) uint64 {
 // TestGapsAmongWrites loses the slot on the way, too, and wants the tables repaired.
 func TestGapsAmongWrites(t *testing.T) {
 	seed := seedOf(t)
-	onEach(t, func(t *testing.T, cfg Config, d *db) {
+	on(t, versions[seed%2], func(t *testing.T, cfg Config, d *db) {
 		cfg.OnGap = GapReconcile
 		copyAmongWrites(t, cfg, d, seed, true)
 	})
