@@ -4,7 +4,7 @@ import "sync"
 
 // slabBytes is the size of a piece of the stream: what one read of a busy connection gives. Larger
 // pieces were not faster, smaller ones cost reads (the walsender pays for each wake-up too).
-const slabBytes = 256 << 10
+const slabBytes = 128 << 10
 
 // minSlabs is the least that lets the reader fill one slab while another is decoded.
 const minSlabs = 4

@@ -16,6 +16,7 @@ const fetchVersion = 11
 type fetchSpec struct {
 	iso      isolation
 	maxWait  time.Duration
+	minBytes int // that the broker waits for, as long as maxWait
 	maxBytes int // of the whole answer; one batch may exceed it
 	parts    []fetchPart
 }
@@ -66,7 +67,7 @@ func (s *fetchSpec) append(dst []byte, id int32) []byte {
 	dst = appendHeader(dst, int16(protocol.Fetch), fetchVersion, id)
 	dst = appendInt32(dst, -1) // we are no replica
 	dst = appendInt32(dst, int32(s.maxWait/time.Millisecond))
-	dst = appendInt32(dst, 1) // min bytes
+	dst = appendInt32(dst, int32(s.minBytes))
 	dst = appendInt32(dst, int32(s.maxBytes))
 	dst = append(dst, byte(s.iso))
 	dst = appendInt32(dst, 0)  // session

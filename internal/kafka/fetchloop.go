@@ -11,12 +11,21 @@ import (
 // are full: one that is drained meanwhile is asked for again that soon.
 const drainWait = 5 * time.Millisecond
 
+// While answers bring flood bytes, the broker gathers so much for floodWait at most: fewer, larger answers cost it and us
+// less. Otherwise it answers with the first record that comes.
+const (
+	flood     = 64 << 10
+	gather    = 256 << 10
+	floodWait = 8 * time.Millisecond
+)
+
 // fetchLoop fetches from one broker what it leads, on a connection of its own.
 type fetchLoop struct {
 	r      *Reader
 	broker int32
 	woken  chan struct{}
 	spec   fetchSpec
+	got    int // bytes of the last answer
 	turn   int
 }
 
@@ -64,6 +73,10 @@ func (l *fetchLoop) prepare() bool {
 		}
 	}
 	l.spec.maxBytes = max(half, min(len(l.spec.parts)*half, fetchMost))
+	l.spec.minBytes = 1
+	if l.got >= flood {
+		l.spec.minBytes, l.spec.maxWait = min(gather, l.spec.maxBytes/2), min(l.spec.maxWait, floodWait)
+	}
 	l.rotate()
 	return len(l.spec.parts) > 0
 }
@@ -98,6 +111,7 @@ func (l *fetchLoop) fetch(c **conn) error {
 			return err
 		}
 	}
+	l.got = 0
 	err := (*c).fetch(l.r.ctx, &l.spec, l.r.c.answerLimit(l.spec.maxBytes), l.deliver)
 	if err != nil {
 		(*c).Close()
@@ -114,6 +128,7 @@ func (l *fetchLoop) deliver(p *fetched) error {
 	}
 	switch {
 	case p.code == 0:
+		l.got += len(p.data)
 		f.put(p)
 	case p.code == codeOffsetOutOfRange:
 		f.fail(l.outOfRange(f))

@@ -39,7 +39,7 @@ func (p *Producer) lookForMarkers(ctx context.Context, left map[TopicPartition]i
 	for leader, tps := range groups {
 		addr, _ := p.c.address(leader)
 		slices.SortFunc(tps, compareTP)
-		spec := &fetchSpec{iso: readUncommitted, maxWait: markerWait, maxBytes: scanBytes}
+		spec := &fetchSpec{iso: readUncommitted, maxWait: markerWait, minBytes: 1, maxBytes: scanBytes}
 		for _, tp := range tps {
 			spec.parts = append(spec.parts, fetchPart{tp, left[tp], scanBytes})
 		}

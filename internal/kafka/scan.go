@@ -66,7 +66,7 @@ func (c *Client) fetchOne(ctx context.Context, tp TopicPartition, from int64, is
 	var end int64
 	for leader := range groups {
 		addr, _ := c.address(leader)
-		spec := &fetchSpec{iso: iso, maxWait: fetchWait, maxBytes: scanBytes, parts: []fetchPart{{tp, from, scanBytes}}}
+		spec := &fetchSpec{iso: iso, maxWait: fetchWait, minBytes: 1, maxBytes: scanBytes, parts: []fetchPart{{tp, from, scanBytes}}}
 		err = c.fetchFrom(ctx, addr, spec, func(p *fetched) error {
 			if p.code != 0 {
 				return p.code
