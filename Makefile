@@ -1,7 +1,7 @@
 # Everything a developer runs. Versions of tools are in .ci/versions, of servers in
 # integration/harness (kafka.jars, apicurio.go) and internal/localpg/install.go.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz integration copies faults soak mutants model servers bench bench-peers demo
+.PHONY: help build test race lint fuzz integration copies faults soak mutants model servers bench bench-peers bench-hot demo
 
 UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
 REAL = SLUICE_REQUIRE_SERVERS=1
@@ -53,8 +53,12 @@ model: ## explore the model of delivery, and print a counterexample for each rul
 bench: servers ## measure beside the limit and print the figures; ARGS go to the program
 	@go run ./bench $(ARGS)
 
-bench-peers: servers ## the same for the copy of a table, beside Debezium (needs mvn and java)
-	@go run ./bench -workloads S -peers $(ARGS)
+bench-peers: servers ## the same, beside Debezium with Avro too (needs mvn and java)
+	@go run ./bench -peers $(ARGS)
+
+bench-hot: ## the hot paths one by one: time and allocations of decoding, encoding, batches, collapse, COPY
+	go test -run XXX -bench 'Insert$$|Envelope|Key$$|Append$$|Decode$$|Consume|Collapse|CopyLines' -benchtime 0.3s -count 5 \
+		./capture/pgoutput ./schemas/avro ./internal/kafka ./sink/consume ./sink/postgres
 
 demo: build ## PostgreSQL to PostgreSQL through embedded Kafka on this machine; ARGS=--once makes the tour
 	@bin/sluice demo $(ARGS)

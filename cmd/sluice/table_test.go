@@ -76,7 +76,7 @@ func TestReachable(t *testing.T) {
 
 func TestShares(t *testing.T) {
 	s := divide(256<<20, 1)
-	if s.received != 4<<20 || s.produced != 8<<20 || s.copied != 16<<20 || s.fetched != 32<<20 || s.batch != 4<<20 {
+	if s.received != 2<<20 || s.produced != 8<<20 || s.copied != 16<<20 || s.fetched != 16<<20 || s.batch != 4<<20 {
 		t.Errorf("256 MiB are divided as %+v", s)
 	}
 	for _, sinks := range []int{0, 1, 7} {
