@@ -163,6 +163,7 @@ func (j *job) turn(ctx context.Context, conn *pgx.Conn, c contender, r *result) 
 		return err
 	}
 	s.Servers = j.meter().since(before)
+	s.Servers.BrokerBytes = segments(j.kafka.DataFolder(0), j.name+".")
 	r.sample(c, s)
 	return errors.Join(j.deleteTopics(ctx), j.destination.DropDatabase(ctx, j.name))
 }

@@ -70,7 +70,7 @@ func used(name string, cmd *exec.Cmd, p peak) use {
 	return use{Process: name, CPU: (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), PeakMB: p.end()}
 }
 
-// servers is what the servers have used until now: CPU in seconds, and what the broker's log takes in bytes.
+// servers is what the servers have used: CPU in seconds, and what a run's topics take at the broker in bytes.
 type servers struct {
 	Source      float64 `json:"source_cpu_seconds"`
 	Destination float64 `json:"destination_cpu_seconds"`
@@ -83,12 +83,11 @@ func (b *bench) meter() servers {
 		Source:      familyCPU(b.source.PID()),
 		Destination: familyCPU(b.destination.PID()),
 		Broker:      familyCPU(b.kafka.PID(0)),
-		BrokerBytes: segments(b.kafka.DataFolder(0)),
 	}
 }
 
 func (s servers) since(before servers) servers {
-	return servers{s.Source - before.Source, s.Destination - before.Destination, s.Broker - before.Broker, s.BrokerBytes - before.BrokerBytes}
+	return servers{s.Source - before.Source, s.Destination - before.Destination, s.Broker - before.Broker, s.BrokerBytes}
 }
 
 // familyCPU gives the CPU seconds of a process, of its living children and of those it has waited for: a postmaster's
@@ -122,10 +121,11 @@ func cpuFields(pid, from, to int) (seconds float64) {
 	return seconds
 }
 
-// segments adds up the broker's log files. Its indexes are made in their full size and say nothing.
-func segments(folder string) (bytes int64) {
+// segments adds up the broker's log files of topics that begin with prefix. Its indexes are made in their full size and
+// say nothing.
+func segments(folder, prefix string) (bytes int64) {
 	_ = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".log" {
+		if err != nil || filepath.Ext(path) != ".log" || !strings.HasPrefix(filepath.Base(filepath.Dir(path)), prefix) {
 			return nil //nolint:nilerr // what is deleted meanwhile takes no space
 		}
 		if info, err := entry.Info(); err == nil {
