@@ -67,7 +67,7 @@ func (j *job) drain(ctx context.Context, name string, all []contender) (result, 
 		return r, err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := j.slots(ctx, conn, len(all)); err != nil {
+	if err := j.slots(ctx, conn, name, len(all)); err != nil {
 		return r, err
 	}
 	if err := j.change(ctx, conn); err != nil {
@@ -125,10 +125,10 @@ func (j *job) fill(ctx context.Context, dsn string) (*pgx.Conn, error) {
 }
 
 // slots makes a slot and a publication for each run of each contender.
-func (j *job) slots(ctx context.Context, conn *pgx.Conn, contenders int) error {
+func (j *job) slots(ctx context.Context, conn *pgx.Conn, workload string, contenders int) error {
 	for i := range contenders {
 		for run := range j.runs {
-			if err := j.publish(ctx, conn, runName(strings.TrimPrefix(j.database, "bench_"), i, run)); err != nil {
+			if err := j.publish(ctx, conn, runName(workload, i, run)); err != nil {
 				return err
 			}
 		}

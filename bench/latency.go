@@ -92,7 +92,7 @@ func followSluice(ctx context.Context, j job, during func(context.Context) error
 }
 
 func followNative(ctx context.Context, j job, during func(context.Context) error) (s sample, err error) {
-	end, err := j.subscribe(ctx, "create_slot = false, ")
+	end, err := j.subscribe(ctx)
 	if err != nil {
 		return s, err
 	}

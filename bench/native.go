@@ -17,7 +17,7 @@ const nativeSettings = "subscription with binary = true, streaming = off, synchr
 // drainNative has the destination subscribe to the run's slot.
 func drainNative(ctx context.Context, j job) (s sample, err error) {
 	start := time.Now()
-	end, err := j.subscribe(ctx, "create_slot = false, ")
+	end, err := j.subscribe(ctx)
 	if err != nil {
 		return s, err
 	}
@@ -26,15 +26,15 @@ func drainNative(ctx context.Context, j job) (s sample, err error) {
 	return sample{Seconds: time.Since(start).Seconds()}, err
 }
 
-// subscribe starts native replication and gives what ends it.
-func (j *job) subscribe(ctx context.Context, options string) (end func(context.Context) error, err error) {
+// subscribe has native replication read the run's slot and gives what ends it.
+func (j *job) subscribe(ctx context.Context) (end func(context.Context) error, err error) {
 	conn, err := pgx.Connect(ctx, j.destination.DSN(j.name))
 	if err != nil {
 		return nil, err
 	}
 	name := "sluice_" + j.name
-	_, err = conn.Exec(ctx, fmt.Sprintf("create subscription s connection '%s' publication %s with (slot_name = %s, %scopy_data = false, binary = true)",
-		j.dsn, name, name, options))
+	_, err = conn.Exec(ctx, fmt.Sprintf("create subscription s connection '%s' publication %s with (slot_name = %s, create_slot = false, copy_data = false, binary = true)",
+		j.dsn, name, name))
 	return func(ctx context.Context) error {
 		defer conn.Close(ctx)
 		for _, sql := range []string{"alter subscription s disable", "alter subscription s set (slot_name = none)", "drop subscription s"} {

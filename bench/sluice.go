@@ -51,7 +51,8 @@ type program struct {
 	cmd   *exec.Cmd
 	peak  peak
 	log   string
-	ended chan error
+	ended chan struct{} // closed once err is known
+	err   error
 }
 
 // configure writes the configuration of a run.
@@ -74,7 +75,7 @@ func (j job) configure(snapshot string) (*programs, error) {
 
 // start starts sluice capture or sluice sink.
 func (p *programs) start(ctx context.Context, command string) error {
-	run := &program{name: command, log: p.file() + "." + command + ".log", ended: make(chan error, 1)}
+	run := &program{name: command, log: p.file() + "." + command + ".log", ended: make(chan struct{})}
 	log, err := os.Create(run.log)
 	if err != nil {
 		return err
@@ -86,7 +87,10 @@ func (p *programs) start(ctx context.Context, command string) error {
 		return err
 	}
 	run.peak = watchPeak(run.cmd.Process.Pid)
-	go func() { run.ended <- run.cmd.Wait() }()
+	go func() {
+		run.err = run.cmd.Wait()
+		close(run.ended)
+	}()
 	p.running = append(p.running, run)
 	return nil
 }
@@ -102,8 +106,7 @@ func (p *programs) run(ctx context.Context, commands []string, await func(contex
 	defer giveUp()
 	for _, run := range p.running {
 		go func() {
-			err := <-run.ended
-			run.ended <- err
+			<-run.ended
 			giveUp() // whether it was asked to end or not, there is nothing more to wait for
 		}()
 	}
@@ -124,11 +127,11 @@ func (p *programs) stop(s *sample) (err error) {
 	for i := len(p.running) - 1; i >= 0; i-- {
 		run := p.running[i]
 		_ = run.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		if e := <-run.ended; e != nil {
+		<-run.ended
+		if run.err != nil {
 			text, _ := os.ReadFile(run.log)
-			err = errors.Join(err, fmt.Errorf("sluice %s of %s: %w\n%s", run.name, p.name, e, tail(string(text))))
+			err = errors.Join(err, fmt.Errorf("sluice %s of %s: %w\n%s", run.name, p.name, run.err, tail(string(text))))
 		}
-		run.ended <- nil // for run's goroutine, if it has not looked
 		s.Own = append([]use{used("sluice "+run.name, run.cmd, run.peak)}, s.Own...)
 	}
 	return err

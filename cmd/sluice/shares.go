@@ -19,7 +19,7 @@ func divide(memory config.Size, sinks int) shares {
 	each := config.Size(max(sinks, 1))
 	return shares{
 		received: of(128, 1<<20),       // 2 MiB of 256 MiB: more was not faster
-		produced: of(32, 2<<20),        // 8 MiB
+		produced: of(32, 2<<20),        // 8 MiB, and as much again at most for what kafka.compression has packed
 		copied:   of(16, 4<<20),        // 16 MiB
 		fetched:  of(16*each, 1<<20),   // 16 MiB: four batches
 		batch:    of(64*each, 256<<10), // 4 MiB, twice

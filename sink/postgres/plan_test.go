@@ -26,20 +26,45 @@ func benchmarkRows(op change.Op) (*target, []change.Change) {
 	return t, changes
 }
 
+// collapse plans a batch of changes of one table in p, and sorts it.
+func collapse(t testing.TB, p *plan, to *target, changes []change.Change) *tablePlan {
+	p.reset()
+	tp := p.table(to)
+	for i := range changes {
+		if err := tp.write(&changes[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tp.sort()
+	return tp
+}
+
+// A plan that is used again holds what the batch at hand says and nothing of the one before, and needs no memory for it.
+func TestPlanIsUsedAgain(t *testing.T) {
+	to, changes := benchmarkRows(change.Update)
+	p := newPlan()
+	collapse(t, p, to, changes)
+	tp := collapse(t, p, to, changes[10:20])
+	if len(p.tables) != 1 || len(tp.entries) != 10 {
+		t.Fatalf("%d tables, %d rows, want 1 and 10", len(p.tables), len(tp.entries))
+	}
+	for i := range tp.entries {
+		if want := strconv.Itoa(10 + i); tp.entries[i].key != want {
+			t.Errorf("row %d has the key %s, want %s", i, tp.entries[i].key, want)
+		}
+	}
+	if n := testing.AllocsPerRun(20, func() { collapse(t, p, to, changes) }); n != 0 {
+		t.Errorf("%v allocations for a batch", n)
+	}
+}
+
 // BenchmarkCollapse collapses a batch of updates of different rows by key, and sorts them.
 func BenchmarkCollapse(b *testing.B) {
 	t, changes := benchmarkRows(change.Update)
 	p := newPlan()
 	b.ReportAllocs()
 	for b.Loop() {
-		p.reset()
-		tp := p.table(t)
-		for i := range changes {
-			if err := tp.write(&changes[i]); err != nil {
-				b.Fatal(err)
-			}
-		}
-		tp.sort()
+		collapse(b, p, t, changes)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(changes)), "ns/row")
 }
