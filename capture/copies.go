@@ -3,6 +3,7 @@ package capture
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -23,12 +24,12 @@ type copies struct {
 	restored bool
 	keys     *keys
 
-	windows map[uint32][]*window // by table, those that are open
-	ready   []*reading           // read, and waiting for their place
-	wholes  []*wholeCopy         // tables that wait for their place as a whole
-	holds   int                  // wishes that no transaction begins
-	out     int                  // chunks that workers have, or that are ready
-	dropped map[uint32]bool      // tables whose changes will be in their first copy
+	windows map[uint32][]*window  // by table, those that are open
+	ready   []*reading            // read, and waiting for their place
+	wholes  []*wholeCopy          // tables that wait for their place as a whole
+	holds   int                   // wishes that no transaction begins
+	out     int                   // chunks that workers have, or that are ready
+	covered map[uint32]change.LSN // tables whose changes before a position are in their copy
 
 	noticed map[uint32]change.LSN // tables that were found published, and where the log was then
 
@@ -48,7 +49,7 @@ type copies struct {
 func newCopies(c *Capture) *copies {
 	return &copies{
 		capture: c, calls: make(chan func(context.Context) error), wake: make(chan struct{}, c.cfg.Snapshot.Workers),
-		keys: newKeys(), windows: map[uint32][]*window{}, dropped: map[uint32]bool{}, noticed: map[uint32]change.LSN{},
+		keys: newKeys(), windows: map[uint32][]*window{}, covered: map[uint32]change.LSN{}, noticed: map[uint32]change.LSN{},
 	}
 }
 
@@ -204,9 +205,12 @@ func (k *copies) complete(ctx context.Context, t snapshot.Table) error {
 // must travel whole, and whose changes are left to the copy.
 func (k *copies) update() {
 	var names []string
-	clear(k.dropped)
+	clear(k.covered)
 	moving, repair := map[uint32]bool{}, &change.Repair{}
 	for _, t := range k.all {
+		if t.State == CopyDone && t.Whole && t.Kind != CopyAsked {
+			k.covered[t.OID] = max(k.covered[t.OID], t.At)
+		}
 		if !t.active() {
 			continue
 		}
@@ -215,7 +219,7 @@ func (k *copies) update() {
 			names = append(names, t.topicName())
 		}
 		if t.partial() && t.Whole {
-			k.dropped[t.OID] = true
+			k.covered[t.OID] = math.MaxUint64
 		}
 		if t.Kind == CopyRepair {
 			repair.Gap, repair.Tables = t.Gap, append(repair.Tables, t.topicName())
@@ -318,8 +322,11 @@ func (k *copies) close(r *reading) {
 }
 
 // watches tells whether changes of a table matter here.
-func (k *copies) watches(oid uint32) bool {
-	return len(k.windows) > 0 && len(k.windows[oid]) > 0 || len(k.dropped) > 0 && k.dropped[oid]
+func (k *copies) watches(oid uint32) bool { return len(k.windows) > 0 && len(k.windows[oid]) > 0 }
+
+// covers tells whether a change of a table that committed at commit is in the table's copy.
+func (k *copies) covers(oid uint32, commit change.LSN) bool {
+	return len(k.covered) > 0 && commit < k.covered[oid]
 }
 
 // note takes a change that is published.

@@ -246,9 +246,9 @@ func (d *decoder) emit(ctx context.Context, c *change.Change) error {
 		if err := d.copies.note(d.current(), c); err != nil {
 			return err
 		}
-		if d.copies.dropped[c.Table.OID] {
-			return nil
-		}
+	}
+	if c.Table != nil && d.copies.covers(c.Table.OID, d.group.Commit) {
+		return nil
 	}
 	if d.started && d.group.Commit == d.partial.Commit && d.ordinal <= d.partial.Ordinal {
 		return nil

@@ -81,6 +81,7 @@ func (r *recorder) Publish(ctx context.Context, g *change.Group, c *change.Chang
 		return r.failure
 	}
 	if g.Commit < r.base {
+		r.again(g, c)
 		return nil
 	}
 	r.check(g, c)
@@ -102,6 +103,20 @@ func (r *recorder) Publish(ctx context.Context, g *change.Group, c *change.Chang
 	close(r.changed)
 	r.changed = make(chan struct{})
 	return nil
+}
+
+// again holds capture to what it published before: a topic drops what it has, and nothing else.
+func (r *recorder) again(g *change.Group, c *change.Change) {
+	if c == nil {
+		return
+	}
+	at := change.Position{Commit: g.Commit, Ordinal: c.Ordinal}
+	for i := range r.groups {
+		if r.groups[i].Commit == g.Commit && slices.Contains(r.groups[i].positions, at) {
+			return
+		}
+	}
+	r.t.Errorf("%s at %s was not published before its group ended, and now it was", r.text(c), at)
 }
 
 // check holds capture to the Publisher's contract.

@@ -201,6 +201,45 @@ func TestCopyAfterAFailure(t *testing.T) {
 	})
 }
 
+// TestCopiedChangesComeAgain has the slot send again, when a table without key is copied, what came before the copy
+// and is in it.
+func TestCopiedChangesComeAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE a (id int PRIMARY KEY)`)
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		c.awaitState(StateStreaming)
+		c.awaitCopies()
+		c.finish()
+		d.run(`CREATE TABLE bare (n int); ALTER TABLE bare REPLICA IDENTITY FULL; INSERT INTO bare VALUES (1)`)
+		open := connect(t, cfg.DSN) // the copy waits for it
+		open.run(`BEGIN; SELECT pg_current_xact_id()`)
+		r.lazy = true
+		cfg.DrainTimeout = time.Second
+		c = start(t, cfg, r)
+		c.awaitState(StateSnapshot)
+		d.run(`BEGIN; INSERT INTO a VALUES (1); INSERT INTO bare VALUES (2); COMMIT;
+			BEGIN; INSERT INTO a VALUES (2); TRUNCATE bare; COMMIT;
+			BEGIN; INSERT INTO a VALUES (3); INSERT INTO bare VALUES (3); COMMIT`)
+		r.awaitThat(func(all []string) bool { return slices.Contains(all, "c a after(id:3)") })
+		open.run(`ROLLBACK`)
+		c.awaitCopies()
+		d.run(`INSERT INTO bare VALUES (4)`)
+		want := []string{"c a after(id:1)", "c a after(id:2)", "c a after(id:3)", "r bare after(n:3)", "c bare after(n:4)"}
+		if got := r.await(len(want)); !slices.Equal(got, want) {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+		c.finish()
+		r.durable, r.lazy = r.reached+1, false // and nothing of it was confirmed
+		d.run(`INSERT INTO bare VALUES (5)`)
+		c = start(t, cfg, r)
+		if got := r.await(len(want) + 1); !slices.Equal(got, append(want, "c bare after(n:5)")) {
+			t.Fatalf("got %q", got)
+		}
+		c.finish()
+	})
+}
+
 func TestServerRestarts(t *testing.T) {
 	pg := harness.Postgres(t, harness.Options{Version: 15})
 	dsn := pg.NewDatabase()

@@ -42,9 +42,10 @@ type copyRecord struct {
 	// Barrier is the view from when the table was published: what ran then may have changed rows without a
 	// record, and must have ended before rows are read. Empty when nothing could.
 	Barrier string `json:"barrier,omitempty"`
-	// At is the position of a table that is being published as a whole; 0 while it is not. Where its group has
+	// At is the position of a table that is published as a whole; 0 before that. Where its group has
 	// ended, the copy is done, whatever a crash kept from being written: its rows would be doubled otherwise.
-	// It is taken back before anything later ends.
+	// It is taken back before anything later ends. It stays when the copy is done: changes from before it that the slot
+	// sends again are in the copy.
 	At change.LSN `json:"at,omitempty"`
 	// Gap is the position of the mark of the gap that a CopyRepair is for.
 	Gap change.LSN `json:"gap,omitempty"`
@@ -135,7 +136,7 @@ func (t *tableCopy) load(j Journal) error {
 		return t.unreadable(err)
 	}
 	if t.At != 0 && j.Ended() >= t.At && t.active() {
-		t.State, t.At = CopyDone, 0
+		t.State = CopyDone
 	}
 	if b, ok := j.Get(planKey(t.ID)); ok {
 		if err := json.Unmarshal(b, &t.ranges); err != nil {
@@ -184,7 +185,7 @@ func (t *tableCopy) remove(ctx context.Context, j Journal) error {
 
 // takeBack notes durably that the table is not being published as a whole any more.
 func (t *tableCopy) takeBack(ctx context.Context, j Journal) error {
-	if t.At == 0 {
+	if t.At == 0 || t.State == CopyDone {
 		return nil
 	}
 	t.At = 0
