@@ -12,31 +12,38 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// watchTopic reads the run's topic with a client of another make.
-func (o *observation) watchTopic(ctx context.Context) error {
+// readTopic reads the run's topic up to the row that was written last, with a client of another make. It notes into
+// appended when the broker has appended each record, or, where that is nil, when it was read.
+func (o *observation) readTopic(ctx context.Context, appended map[int64]int64) error {
+	ctx, cancel := context.WithTimeout(ctx, warmTime+openTime+idleTime+settleTime)
+	defer cancel()
 	topic := o.name + ".public.orders"
 	if err := o.awaitTopic(ctx, topic); err != nil {
-		return unlessOver(ctx, err)
+		return err
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(o.kafka.Addrs()...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	for ctx.Err() == nil {
+	want := o.count + (writers-1)*o.idle
+	for n := int64(0); n < want; {
 		fetches := client.PollFetches(ctx)
 		now := time.Now().UnixMicro()
 		if err := fetches.Err(); err != nil {
-			return unlessOver(ctx, err)
+			return fmt.Errorf("%d of %d rows are in topic %s: %w", n, want, topic, err)
 		}
 		for r := range fetches.RecordsAll() {
 			key, err := orderKey(r.Key)
 			if err != nil {
 				return err
 			}
-			// The broker's clock shows milliseconds: the append was before the end of this one.
-			o.see(toKafka, key, r.Timestamp.UnixMicro()+1000)
-			o.see(toReader, key, now)
+			n++
+			if appended == nil {
+				o.seen[toReader][key] = now
+			} else { // the broker's clock shows milliseconds: the append was before the end of this one
+				appended[key] = r.Timestamp.UnixMicro() + 1000
+			}
 		}
 	}
 	return nil

@@ -34,6 +34,11 @@ const (
 	// connection idle again: a walsender that is short of processor time pauses for a few.
 	lull  = 2 << 10
 	lulls = 8
+	// window is how much a server that is near may have on its way to us (SO_RCVBUF): a walsender that is told to wait soon
+	// gathers more of its messages into each piece. near is the round trip up to which that costs no rate: 64 KiB in 300 µs
+	// are 200 MB/s.
+	window = 64 << 10
+	near   = 300 * time.Microsecond
 )
 
 // Conn wraps a TCP connection below TLS. One goroutine reads.
@@ -84,6 +89,12 @@ func Wrap(conn net.Conn) net.Conn {
 func (a *Conn) Enable() {
 	a.enabled = true
 	a.own = make([]byte, pile)
+	_ = a.raw.Control(func(fd uintptr) {
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err == nil && time.Duration(info.Min_rtt)*time.Microsecond <= near {
+			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, window)
+		}
+	})
 }
 
 // Buffered tells whether a Read would be served from memory.
