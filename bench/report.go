@@ -24,7 +24,7 @@ type report struct {
 func newReport(p plan) *report {
 	settings := map[string]string{
 		"sluice":         "defaults; registry embedded, 3 partitions, acks=all, no compression; capture and sink in processes of their own",
-		"kafka":          "one real broker on the same machine, " + strings.Join(brokerJVM, " ") + ", records stamped at their append",
+		"kafka":          "one real broker on the same machine, " + strings.Join(brokerJVM, " "),
 		"pg_recvlogical": "proto_version=1, binary, --fsync-interval 0, -f /dev/null",
 		"null reader":    "proto_version 1, binary, logical_decoding_work_mem=512MB, adaptive reads; looks at the framing only",
 		"native":         nativeSettings,
@@ -33,6 +33,9 @@ func newReport(p plan) *report {
 	}
 	if p.peers {
 		settings["debezium"] = debeziumSettings
+	}
+	for k, v := range brokerSettings {
+		settings["kafka "+k] = v
 	}
 	for k, v := range postgresSettings {
 		settings["postgresql "+k] = v

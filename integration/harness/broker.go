@@ -77,6 +77,8 @@ func kafkaDefaults(n *broker, all []*broker) map[string]string {
 		"transaction.state.log.min.isr":                               "1",
 		"group.initial.rebalance.delay.ms":                            "0",
 		"log.cleaner.dedupe.buffer.size":                              "4194304",
+		// Less than the 10 MiB of the default: the first write into what is prepared for an index costs a new kernel 10 ms.
+		"log.index.size.max.bytes":                                    "1048576",
 		"broker.session.timeout.ms":                                   "1500",
 		"broker.heartbeat.interval.ms":                                "300",
 		"transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
