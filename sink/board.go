@@ -10,10 +10,11 @@ type board struct {
 	mu      sync.Mutex
 	status  Status
 	started time.Time
+	cadence Cadence
 }
 
-func (b *board) init() {
-	b.started = time.Now()
+func (b *board) init(cadence Cadence) {
+	b.started, b.cadence = time.Now(), cadence
 	b.status = Status{State: StateStopped, Reason: "not started"}
 }
 
@@ -25,14 +26,29 @@ func (b *board) get() Status {
 	if since.IsZero() {
 		since = b.started
 	}
-	s.LagSeconds = max(0, time.Since(since).Seconds())
+	now := time.Now()
+	s.LagSeconds = max(0, now.Sub(since).Seconds())
+	if s.State != StatePaused {
+		s.LateSeconds = b.cadence.overdue(since, now).Seconds()
+	}
+	if !b.cadence.Realtime() {
+		s.NextRun = b.cadence.after(now)
+	}
 	return s
 }
 
 func (b *board) set(s State, reason string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.status.State, b.status.Reason = s, reason
+	b.status.State, b.status.Reason, b.status.Waiting = s, reason, nil
+}
+
+// hold shows why a sink is held.
+func (b *board) hold(w *Waiting) {
+	b.set(StateHeld, w.Reason)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.Waiting = w
 }
 
 func (b *board) applied(c Checkpoint) {
@@ -51,4 +67,14 @@ func (b *board) stop(err error) {
 	if err != nil {
 		b.status.Reason = err.Error()
 	}
+}
+
+// since gives from when on the sink is held, if it is, and now otherwise.
+func (b *board) since(now time.Time) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.status.Waiting == nil {
+		return now
+	}
+	return b.status.Waiting.Since
 }

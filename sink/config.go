@@ -25,11 +25,14 @@ type Config struct {
 	Name   string `yaml:"-"`
 	Source string `yaml:"-"`
 
-	Type   string  `yaml:"type"`
-	Mode   Mode    `yaml:"mode,omitempty"`
-	Create *bool   `yaml:"create,omitempty"` // create destination tables that are absent
-	Evolve Evolve  `yaml:"evolve,omitempty"`
-	Tables []Table `yaml:"tables"`
+	Type   string `yaml:"type"`
+	Mode   Mode   `yaml:"mode,omitempty"`
+	Create *bool  `yaml:"create,omitempty"` // create destination tables that are absent
+	Evolve Evolve `yaml:"evolve,omitempty"`
+	// Breaker holds mass changes until a person decides, Cadence says when changes are applied.
+	Breaker *Breaker `yaml:"breaker,omitempty"`
+	Cadence *Cadence `yaml:"cadence,omitempty"`
+	Tables  []Table  `yaml:"tables"`
 }
 
 // Table maps a source table to a destination. A source may fill several destinations, by an entry for
@@ -44,6 +47,7 @@ type Table struct {
 	Where    *transform.Expression `yaml:"where,omitempty"`
 	Deletes  Deletes               `yaml:"deletes"`
 	Truncate TruncatePolicy        `yaml:"truncate,omitempty"`
+	Breaker  *Breaker              `yaml:"breaker,omitempty"` // in place of the sink's
 }
 
 // Mode says how a sink walks through Kafka.
@@ -83,6 +87,10 @@ func (c *Config) SetDefaults() {
 	}
 	if c.Evolve == "" {
 		c.Evolve = DefaultEvolve
+	}
+	c.Breaker = c.limits(&Table{}).breaker()
+	if c.Cadence == nil {
+		c.Cadence = &Cadence{}
 	}
 	for i := range c.Tables {
 		t := &c.Tables[i]
@@ -155,6 +163,8 @@ func (t *Table) beside(other *Table, path string, index int) error {
 		return fmt.Errorf("%s.to: %s receives tables[%d] already: two source tables share a destination when the same columns hold constants in both and tell their rows apart, for example columns: {..., origin: \"'crm'\"}", path, to, index)
 	case t.Truncate != other.Truncate || !reflect.DeepEqual(t.Deletes, other.Deletes):
 		return fmt.Errorf("%s.deletes: %s receives tables[%d] too, with other policies: deletes and truncate of tables that share a destination are the same", path, to, index)
+	case !reflect.DeepEqual(t.Breaker, other.Breaker):
+		return fmt.Errorf("%s.breaker: %s receives tables[%d] too, with another breaker: tables that share a destination have the same", path, to, index)
 	}
 	return nil
 }

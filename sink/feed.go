@@ -32,7 +32,10 @@ func (r *Runner) feed(ctx context.Context, consumer Consumer) (err error) {
 			}
 			return fmt.Errorf("cannot apply the groups %s: %w", describe(b), err)
 		}
-		r.applied(b, offsets)
+		r.applied(ctx, b, offsets)
+		if !b.Open && r.note(b.Checkpoint) {
+			return errRest
+		}
 	}
 }
 
@@ -45,13 +48,13 @@ func describe(b *Batch) string {
 }
 
 // applied tells everybody who wants to know.
-func (r *Runner) applied(b *Batch, offsets *offsetCommitter) {
+func (r *Runner) applied(ctx context.Context, b *Batch, offsets *offsetCommitter) {
 	now := time.Now()
 	r.metrics.apply(b, now)
 	r.backoff.Reset()
 	if r.held != nil && !b.Open && b.Checkpoint.Commit >= r.held.At {
 		r.log.Info("sink goes on: what held it is gone", "table", r.held.Table)
-		r.release()
+		r.release(ctx)
 		r.status.set(StateRunning, "")
 	}
 	if b.Open {

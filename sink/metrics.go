@@ -20,6 +20,10 @@ type Metrics struct {
 	retries  *prometheus.CounterVec
 	dropped  *prometheus.CounterVec
 	held     *prometheus.GaugeVec
+	heldRows *prometheus.GaugeVec
+	skipped  *prometheus.CounterVec
+	paused   *prometheus.GaugeVec
+	late     *lagCollector
 }
 
 // NewMetrics registers the metrics.
@@ -42,8 +46,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		retries: counter("sluice_sink_retries_total", "Attempts that ended with an error that may pass.", "sink"),
 		dropped: counter("sluice_sink_cut_short_records_total", "Records dropped because the group that they belong to never ended.", "sink"),
 	}
-	m.held = gauge("sluice_sink_held", "1 while the sink waits at a change of the source table for a person, by reason: truncate, schema, values, capture (which holds the table itself).", "sink", "table", "reason")
-	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held)
+	m.held = gauge("sluice_sink_held", "1 while the sink waits at a change of the source table for a person, by reason: truncate, deletes and updates (the breaker), schema, values, capture (which holds the table itself).", "sink", "table", "reason")
+	m.heldRows = gauge("sluice_sink_held_rows", "Rows that what holds the sink would remove or rewrite, 0 when nothing of the kind holds it.", "sink", "table", "reason")
+	m.skipped = counter("sluice_sink_skipped_records_total", "Changes that were left out because a person had held ones skipped.", "sink", "table")
+	m.paused = gauge("sluice_sink_paused", "1 while the sink is paused.", "sink")
+	m.late = &lagCollector{sinks: map[string]func() float64{}, desc: prometheus.NewDesc("sluice_sink_late_seconds",
+		"How far the sink is behind its schedule, which is its lag when it has none; 0 while it is paused.", []string{"sink"}, nil)}
+	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held, m.heldRows, m.skipped, m.paused, m.late)
 	return m
 }
 
@@ -57,6 +66,11 @@ func counter(name, help string, labels ...string) *prometheus.CounterVec {
 
 func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+}
+
+// skip counts changes that were left out.
+func (m *Metrics) skip(sink, table string, n int64) {
+	m.skipped.WithLabelValues(sink, table).Add(float64(n))
 }
 
 // CutShort gives the counter of a sink's records that were dropped because their group never ended.
@@ -92,7 +106,8 @@ type sinkMetrics struct {
 	latency, recovery         prometheus.Observer
 	batches, retries, dropped prometheus.Counter
 	records                   *prometheus.CounterVec
-	held                      *prometheus.GaugeVec
+	held, heldRows            *prometheus.GaugeVec
+	paused                    prometheus.Gauge
 	name                      string
 	tables                    map[string]*tableMetrics
 	// A table's version changes seldom: last saves the look-up for a run of its changes.
@@ -110,14 +125,15 @@ func newSinkMetrics(m *Metrics, cfg *Config) *sinkMetrics {
 		latency: m.latency.WithLabelValues(cfg.Name), recovery: m.recovery.WithLabelValues(cfg.Name),
 		batches: m.batches.WithLabelValues(cfg.Name),
 		retries: m.retries.WithLabelValues(cfg.Name), dropped: m.CutShort(cfg.Name),
-		records: m.records, held: m.held, name: cfg.Name, tables: map[string]*tableMetrics{},
+		records: m.records, held: m.held, heldRows: m.heldRows, paused: m.paused.WithLabelValues(cfg.Name), name: cfg.Name, tables: map[string]*tableMetrics{},
 	}
 	for i := range cfg.Tables {
 		name := cfg.Tables[i].label()
 		s.table(name)
-		for _, why := range []Hold{HoldTruncate, HoldSchema, HoldValues} {
+		for _, why := range []Hold{HoldTruncate, HoldDeletes, HoldUpdates, HoldSchema, HoldValues} {
 			s.hold(&HeldError{Table: name, Why: why}, 0)
 		}
+		m.skipped.WithLabelValues(cfg.Name, name)
 		for _, kind := range []string{"missing", "extra", "different"} {
 			m.drift.WithLabelValues(cfg.Name, name, kind)
 		}
@@ -191,6 +207,14 @@ func (s *sinkMetrics) fail(b *Batch) {
 // hold says whether a table holds the sink.
 func (s *sinkMetrics) hold(h *HeldError, held float64) {
 	s.held.WithLabelValues(s.name, h.Table, string(h.Why)).Set(held)
+	if !h.Why.Decidable() {
+		return
+	}
+	rows := 0.0
+	if h.Waiting != nil {
+		rows = held * float64(h.Waiting.Rows)
+	}
+	s.heldRows.WithLabelValues(s.name, h.Table, string(h.Why)).Set(rows)
 }
 
 // forget drops what was counted for a group that will be read again.

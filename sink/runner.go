@@ -52,6 +52,10 @@ type Deps struct {
 	Open func(ctx context.Context, from Checkpoint, alone change.LSN) (Consumer, error)
 	// Offsets may be nil: then no offsets are committed for lag tools.
 	Offsets Offsets
+	// Steering brings what people want of the sink; nil when nobody steers it. Run waits for the first wishes.
+	Steering *Steering
+	// Post shows to other processes what waits for a person, nil for nothing; it may be nil.
+	Post func(ctx context.Context, w *Waiting) error
 	// DrainTimeout bounds the batch under way when Run is asked to stop; 0 is DefaultDrainTimeout.
 	DrainTimeout time.Duration
 	Log          *slog.Logger
@@ -67,13 +71,22 @@ type Runner struct {
 	status  board
 	metrics *sinkMetrics
 	backoff retry.Backoff
+	// steering is what people want, cadence what the configuration does.
+	steering *Steering
+	cadence  Cadence
+	// last is what the destination held when the sink had the lease, once it has had it (seen).
+	last Checkpoint
+	seen bool
 	// held is why the sink waits for a person; nil when it does not.
 	held    *HeldError
+	shown   bool // to other processes
 	looking retry.Backoff
 	// alone is the commit of the group that held the sink last: what is before it is applied without it.
 	alone change.LSN
 	// failed is when the failure that is being recovered from happened; zero when all is well.
 	failed time.Time
+	// rested says that the next attempt follows a rest: what it catches up with was no failure.
+	rested bool
 }
 
 // New gives a runner; it does not connect. The runner owns dest and closes it at the end of Run.
@@ -84,10 +97,19 @@ func New(cfg Config, dest Sink, deps Deps) *Runner {
 	}
 	r := &Runner{backoff: waits(), looking: looks(), cfg: cfg, dest: dest, deps: deps, log: deps.Log.With("sink", cfg.Name)}
 	r.metrics = newSinkMetrics(deps.Metrics, &cfg)
-	r.status.init()
+	r.cadence = *cfg.Cadence
+	if r.steering = deps.Steering; r.steering == nil {
+		r.steering = NewSteering()
+		r.steering.Set(Wishes{})
+	}
+	r.status.init(r.cadence)
 	deps.Metrics.lag.watch(cfg.Name, func() float64 { return r.Status().LagSeconds })
+	deps.Metrics.late.watch(cfg.Name, func() float64 { return r.Status().LateSeconds })
 	return r
 }
+
+// Steer takes what people want, all of it each time. Any goroutine may call it.
+func (r *Runner) Steer(w Wishes) { r.steering.Set(w) }
 
 // Status tells where the sink stands. Any goroutine may ask.
 func (r *Runner) Status() Status { return r.status.get() }
@@ -99,16 +121,22 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 		err = errors.Join(err, r.closeDestination())
 		r.status.stop(err)
 	}()
+	r.status.set(StateStopped, "waits to hear whether it is paused, and what was decided")
+	r.steering.first(ctx)
 	for {
+		r.rest(ctx)
+		_, changed := r.steering.now() // before the attempt looks at them
 		err := r.attempt(ctx)
 		switch held := (*HeldError)(nil); {
 		case ctx.Err() != nil:
 			r.stopped(ctx, err)
 			return nil
+		case errors.Is(err, errRest):
+			r.lie()
 		case errors.As(err, &held) && r.mixed(held):
 			r.alone = held.At
 		case errors.As(err, &held):
-			r.hold(ctx, held)
+			r.hold(ctx, held, changed)
 		case errors.Is(err, ErrFenced):
 			r.log.Warn("another process has taken the sink over: standing by")
 			_ = retry.Wait(ctx, leaseCheck) // the loop looks at ctx
@@ -134,16 +162,31 @@ func (r *Runner) closeDestination() error {
 	return nil
 }
 
-// attempt takes the lease and applies until something fails.
+// attempt takes the lease and applies until something fails, or the sink is to rest.
 func (r *Runner) attempt(ctx context.Context) error {
+	life, end := r.steering.while(ctx, func(w *Wishes) bool { return !w.Paused })
+	defer end()
+	err := r.serve(life)
+	if resting(ctx, life, err) {
+		return errRest
+	}
+	return err
+}
+
+func (r *Runner) serve(ctx context.Context) error {
 	from, err := r.resume(ctx)
 	if err != nil {
 		return err
 	}
-	if r.failed.IsZero() && from.Commit > 0 {
+	r.status.applied(from)
+	r.tidy(ctx, from)
+	if r.note(from) {
+		return errRest
+	}
+	if r.failed.IsZero() && from.Commit > 0 && !r.rested {
 		r.failed = time.Now() // a restart: what came meanwhile is to be caught up with
 	}
-	r.status.applied(from)
+	r.rested = false
 	if r.held == nil {
 		r.status.set(StateRunning, "")
 	}
@@ -193,21 +236,35 @@ func (r *Runner) retry(ctx context.Context, err error) {
 
 // hold waits for a person, and for the next look at what they did. The lease goes back, with what is
 // open: a held sink must not lock rows of the destination.
-func (r *Runner) hold(ctx context.Context, held *HeldError) {
-	if r.held == nil || *r.held != *held {
-		r.log.Error("sink is held: its position is kept and nothing of the batch was applied", "table", held.Table, "reason", held.Reason)
-		r.release()
-		r.held = held
+// Wishes that have changed since the attempt began are one.
+func (r *Runner) hold(ctx context.Context, held *HeldError, changed <-chan struct{}) {
+	w := held.Waiting
+	if w == nil {
+		w = &Waiting{Table: held.Table, Kind: held.Why, At: held.At, Since: time.Now().UTC(), Reason: held.Error()}
+	}
+	if !held.same(r.held) {
+		r.log.Error("sink is held: its position is kept and nothing of the batch was applied", "table", held.Table, "reason", held.Reason, "keys", w.Samples)
+		r.release(ctx)
+		r.held, r.shown = held, false
 		r.metrics.hold(held, 1)
+	} else if held.Waiting == nil {
+		w.Since = r.status.since(w.Since)
 	}
 	if r.failed.IsZero() {
 		r.failed = time.Now()
 	}
-	r.status.set(StateHeld, held.Error())
+	r.status.hold(w)
 	if err := r.closeDestination(); err != nil {
 		r.log.Warn("sink is held and keeps its lease", "error", err)
 	}
-	_ = retry.Wait(ctx, r.looking.Next()) // the caller looks at ctx
+	if !r.shown {
+		r.shown = r.post(ctx, w)
+	}
+	look := r.looking.Next()
+	if r.shown && held.Waiting != nil && r.deps.Steering != nil {
+		look = 0 // only a person can change it
+	}
+	waitFor(ctx, changed, look) // the caller looks at ctx
 }
 
 // mixed tells whether groups before the one that holds the sink may have stood in the batch with it. They
@@ -215,13 +272,22 @@ func (r *Runner) hold(ctx context.Context, held *HeldError) {
 func (r *Runner) mixed(held *HeldError) bool { return held.At != 0 && held.At != r.alone }
 
 // release says that what held the sink does so no more.
-func (r *Runner) release() {
+func (r *Runner) release(ctx context.Context) {
 	if r.held == nil {
 		return
 	}
 	r.metrics.hold(r.held, 0)
 	r.held = nil
 	r.looking.Reset()
+	r.post(ctx, nil)
+}
+
+// lie gives the lease back, and remembers that no failure is being recovered from.
+func (r *Runner) lie() {
+	r.rested = true
+	if err := r.closeDestination(); err != nil {
+		r.log.Warn("sink rests and keeps its lease", "error", err)
+	}
 }
 
 func (r *Runner) explain(err error) error {

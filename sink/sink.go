@@ -55,6 +55,13 @@ type HeldError struct {
 	Why    Hold
 	At     change.LSN // the group's commit; 0 when it is not known
 	Reason string     // what was refused, and how to go on
+	// Waiting shows a change that a person may let through or leave out; nil where that would settle nothing.
+	Waiting *Waiting
+}
+
+// same tells whether a sink is held as it was before.
+func (e *HeldError) same(other *HeldError) bool {
+	return other != nil && e.Table == other.Table && e.Why == other.Why && e.At == other.At && e.Reason == other.Reason
 }
 
 // Hold is the kind of a HeldError, for metrics.
@@ -66,6 +73,8 @@ const (
 	HoldSchema   Hold = "schema"   // a schema change that evolve does not follow
 	HoldValues   Hold = "values"   // values that did not travel and that the destination does not have
 	HoldCapture  Hold = "capture"  // changes that capture holds itself
+	HoldDeletes  Hold = "deletes"  // removed rows beyond the limits of the breaker
+	HoldUpdates  Hold = "updates"  // rewritten rows beyond the limits of the breaker
 )
 
 func (e *HeldError) Error() string { return "held at table " + e.Table + ": " + e.Reason }

@@ -12,7 +12,8 @@ type State string
 // The states of a runner.
 const (
 	StateRunning State = "running"
-	StateStandby State = "standby" // another process serves the sink
+	StateStandby State = "standby" // another process serves the sink, or it sleeps until NextRun
+	StatePaused  State = "paused"  // a person wants it so
 	StateHeld    State = "held"    // a person has to decide: see Reason
 	StateStopped State = "stopped" // not started, ended, or between two attempts: see Reason
 )
@@ -28,6 +29,12 @@ type Status struct {
 	// LagSeconds is the age of AppliedTime. It stays true when the source is idle, since heartbeats
 	// travel the whole path. While nothing was ever applied it counts from the runner's start.
 	LagSeconds float64 `json:"lag_seconds"`
+	// LateSeconds is how far the sink is behind its schedule: LagSeconds where it has none, 0 while it is paused.
+	LateSeconds float64 `json:"late_seconds"`
+	// NextRun is the next time of the schedule; absent without one.
+	NextRun time.Time `json:"next_run,omitzero"`
+	// Waiting is the change that waits for a person in state held.
+	Waiting *Waiting `json:"waiting,omitempty"`
 	// Complete is false while rows of its tables from before are still to come.
 	Complete bool `json:"complete"`
 	// Parked counts the records that were set aside.

@@ -25,6 +25,11 @@ type cli struct {
 	Capture  captureCmd  `cmd:"" help:"Read the source and write its changes to Kafka."`
 	Sink     sinkCmd     `cmd:"" help:"Apply topics to destinations: all sinks, or those named."`
 	Status   statusCmd   `cmd:"" help:"Show what the running processes do and how far behind they are."`
+	Pause    pauseCmd    `cmd:"" help:"Pause a sink; it keeps its position."`
+	Resume   resumeCmd   `cmd:"" help:"Let a paused sink go on."`
+	Approve  approveCmd  `cmd:"" help:"Let through what holds a sink: a mass change, or a TRUNCATE."`
+	Skip     skipCmd     `cmd:"" help:"Leave out what holds a sink."`
+	Sync     syncCmd     `cmd:"" help:"Have a sink with a cadence apply what there is now."`
 	Snapshot snapshotCmd `cmd:"" help:"Copy tables again, and see and steer the copies that are under way."`
 	Tail     tailCmd     `cmd:"" help:"Print the records of a topic as JSON lines."`
 	Schema   schemaCmd   `cmd:"" help:"Show a table's records, or what a statement would do to them."`

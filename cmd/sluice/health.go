@@ -68,10 +68,14 @@ func (p *process) ready() error {
 	}
 	for _, name := range p.what.sinks {
 		switch s := r.Sinks[name]; {
+		case s.State == sink.StatePaused, s.State == sink.StateStandby && !s.NextRun.IsZero() && !late(s.LateSeconds):
+			// as a person, or its schedule, wants it
 		case s.State != sink.StateRunning:
 			faults = append(faults, fmt.Errorf("sink %s is in state %s%s", name, s.State, because(s.Reason)))
-		case late(s.LagSeconds):
-			faults = append(faults, fmt.Errorf("sink %s lags %s behind the source", name, lag(s.LagSeconds)))
+		case late(s.LateSeconds) && s.NextRun.IsZero():
+			faults = append(faults, fmt.Errorf("sink %s lags %s behind the source", name, lag(s.LateSeconds)))
+		case late(s.LateSeconds):
+			faults = append(faults, fmt.Errorf("sink %s is %s behind its schedule", name, lag(s.LateSeconds)))
 		}
 	}
 	return errors.Join(faults...)

@@ -56,7 +56,8 @@ func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	mapped, err := sink.Mapped(dest, &s.Config)
+	steering := sink.NewSteering()
+	mapped, err := sink.Mapped(sink.Guarded(dest, &s.Config, steering, p.log, p.metrics), &s.Config)
 	if err != nil {
 		return nil, fmt.Errorf("sinks.%s: %w", s.Name, err)
 	}
@@ -77,6 +78,8 @@ func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
 			read.Alone = alone
 			return consume.Open(ctx, read, deps, from)
 		},
-		Offsets: p.kafka, DrainTimeout: p.drain, Log: p.log, Metrics: p.metrics,
+		Steering: steering,
+		Post:     func(ctx context.Context, w *sink.Waiting) error { return postWaiting(ctx, p.kafka, &s.Config, w) },
+		Offsets:  p.kafka, DrainTimeout: p.drain, Log: p.log, Metrics: p.metrics,
 	}), nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/capture"
+	"github.com/sluicecdc/sluice/sink"
 )
 
 type statusCmd struct {
@@ -125,13 +126,16 @@ type tableStatus struct {
 }
 
 type sinkStatus struct {
-	State       string    `json:"state"`
-	Reason      string    `json:"reason,omitempty"`
-	AppliedLSN  string    `json:"applied_lsn"`
-	AppliedTime time.Time `json:"applied_time,omitzero"`
-	LagSeconds  float64   `json:"lag_seconds"`
-	Complete    bool      `json:"complete"`
-	Parked      int64     `json:"parked"`
+	State       string        `json:"state"`
+	Reason      string        `json:"reason,omitempty"`
+	AppliedLSN  string        `json:"applied_lsn"`
+	AppliedTime time.Time     `json:"applied_time,omitzero"`
+	LagSeconds  float64       `json:"lag_seconds"`
+	LateSeconds float64       `json:"late_seconds"`
+	NextRun     time.Time     `json:"next_run,omitzero"`
+	Waiting     *sink.Waiting `json:"waiting,omitempty"`
+	Complete    bool          `json:"complete"`
+	Parked      int64         `json:"parked"`
 }
 
 func (o overview) answered() []answer {

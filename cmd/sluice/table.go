@@ -25,6 +25,9 @@ func (o overview) table(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	if err := o.waiting(w); err != nil {
+		return err
+	}
 	return o.absent(w)
 }
 
@@ -45,8 +48,32 @@ func (s *processStatus) rows(t io.Writer) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Sinks)) {
 		k := s.Sinks[name]
-		fmt.Fprintf(t, "sink %s\t%s\t%s\tapplied %s\t%s%s\n", name, k.State, lag(k.LagSeconds), k.AppliedLSN, k.progress(), because(k.Reason))
+		fmt.Fprintf(t, "sink %s\t%s\t%s\tapplied %s\t%s%s\n", name, k.State, lag(k.LagSeconds), k.AppliedLSN, k.progress(), because(k.reason()))
 	}
+}
+
+// waiting shows what waits for a person, with the commands that settle it.
+func (o overview) waiting(w io.Writer) error {
+	for _, p := range o.answered() {
+		for _, name := range slices.Sorted(maps.Keys(p.Status.Sinks)) {
+			k := p.Status.Sinks[name]
+			if k.Waiting == nil || !k.Waiting.Kind.Decidable() {
+				continue
+			}
+			if _, err := fmt.Fprintln(w, waitingText(name, k.Waiting)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reason says why a sink does not run, in short where waiting says it at length.
+func (k sinkStatus) reason() string {
+	if k.Waiting != nil && k.Waiting.Kind.Decidable() {
+		return k.Waiting.Counted() + ", see below"
+	}
+	return k.Reason
 }
 
 // copyRow shows a copy that is under way or did not come to its end.

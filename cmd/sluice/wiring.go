@@ -47,11 +47,13 @@ func (p *process) startCapture(life context.Context, client *kafka.Client, schem
 
 // listen has capture obey what people want of it.
 func (p *process) listen(ctx context.Context, client *kafka.Client, c *capture.Capture) {
-	control.Follow(ctx, client, p.cfg.Source.Name,
-		func(w control.Wishes) { c.RequestCopies(copyRequests(w)) },
-		func(err error) {
-			p.log.Warn("cannot read what people want of capture, trying again; it goes on", "source", p.cfg.Source.Name, "error", err)
-		})
+	told := func(err error) {
+		p.log.Warn("cannot read what people want of capture, trying again; it goes on", "source", p.cfg.Source.Name, "error", err)
+	}
+	if err := control.Ensure(ctx, client, p.cfg.Source.Name); err != nil && ctx.Err() == nil {
+		told(err)
+	}
+	control.Follow(ctx, client, p.cfg.Source.Name, func(w control.Wishes) { c.RequestCopies(copyRequests(w)) }, told)
 }
 
 // databaseOf gives the name of the database that a connection string leads to.
@@ -83,12 +85,29 @@ func (p *process) startSinks(life context.Context, client *kafka.Client, schemas
 		all = append(all, start(func() error { return p.runSink(life, name) }))
 	}
 	return start(func() error {
+		listening, stop := context.WithCancel(life)
+		heard := start(func() error { p.steer(listening, client); return nil })
+		defer func() { stop(); _ = heard.wait() }()
 		var faults []error
 		for _, s := range all {
 			faults = append(faults, s.wait())
 		}
 		return errors.Join(faults...)
 	}), nil
+}
+
+// steer has the sinks obey what people want of them. They wait for the first word.
+func (p *process) steer(ctx context.Context, client *kafka.Client) {
+	control.Follow(ctx, client, p.cfg.Source.Name,
+		func(w control.Wishes) {
+			for _, name := range p.what.sinks {
+				p.sinks[name].runner.Steer(sinkWishes(w, name))
+			}
+		},
+		func(err error) {
+			p.log.Warn("cannot read what people want of the sinks, trying again; those that run go on, others wait: one may be paused",
+				"source", p.cfg.Source.Name, "error", err)
+		})
 }
 
 func (p *process) runSink(life context.Context, name string) error {

@@ -60,6 +60,9 @@ type Change struct {
 	// not be there yet, and one that is not and of which the change does not hold everything is passed over.
 	Early bool
 
+	// Approved is set right of Kafka on a TRUNCATE that a person lets through, whatever the configuration says.
+	Approved bool
+
 	// Keep is set right of Kafka while the table is repaired after a gap: the Repair.Gap of the repair that the
 	// change belongs to. A row that it creates, updates or reads is one that the sweep leaves.
 	Keep LSN

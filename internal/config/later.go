@@ -9,8 +9,6 @@ var later = []struct {
 	what string
 }{
 	{regexp.MustCompile(`^sinks\.[^.]+\.lock$`), "locking synced columns at the destination"},
-	{regexp.MustCompile(`^sinks\.[^.]+\.breaker$`), "the breaker on mass changes"},
-	{regexp.MustCompile(`^sinks\.[^.]+\.cadence$`), "applying on a schedule"},
 }
 
 // notYet says what a key of a later version stands for.

@@ -29,13 +29,24 @@ func Ensure(ctx context.Context, client *kafka.Client, source string) error {
 	return nil
 }
 
-// Write adds wishes, all of them or, after an error, perhaps some. It returns when they are durable.
+// Write adds wishes, all of them or, after an error, perhaps some. It returns when they are durable. The topic is
+// created where it is not there.
 func Write(ctx context.Context, client *kafka.Client, source string, wishes Wishes) error {
 	if err := Ensure(ctx, client, source); err != nil {
 		return err
 	}
+	return write(ctx, client, source, "", wishes)
+}
+
+// WriteAs is Write for a process that runs, by its name among those of the source: processes do not disturb each
+// other, nor people. The topic must be there.
+func WriteAs(ctx context.Context, client *kafka.Client, source, name string, wishes Wishes) error {
+	return write(ctx, client, source, "-"+name, wishes)
+}
+
+func write(ctx context.Context, client *kafka.Client, source, suffix string, wishes Wishes) error {
 	topic := schemas.ControlTopic(source)
-	producer, err := client.NewProducer(ctx, kafka.ProducerConfig{TransactionalID: "sluice-control-" + source})
+	producer, err := client.NewProducer(ctx, kafka.ProducerConfig{TransactionalID: "sluice-control-" + source + suffix})
 	if err != nil {
 		return fmt.Errorf("cannot write to topic %s: %w", topic, err)
 	}
@@ -63,15 +74,26 @@ func Read(ctx context.Context, client *kafka.Client, source string) (Wishes, err
 
 // ReadMap gives the entries of a compacted topic by key; none when there is no topic.
 func ReadMap(ctx context.Context, client *kafka.Client, topic string) (Wishes, error) {
-	all := Wishes{}
+	all, _, err := read(ctx, client, topic)
+	return all, err
+}
+
+// read gives the entries of a topic and the offset of the last record that it has read; none and -1 when there is
+// no topic.
+func read(ctx context.Context, client *kafka.Client, topic string) (all Wishes, last int64, err error) {
+	all, last = Wishes{}, -1
 	n, err := client.Partitions(ctx, topic)
 	if err == nil && n > 0 {
-		err = client.ReadAll(ctx, topic, func(_ int32, r *kafka.Record) error { all.take(r); return nil })
+		err = client.ReadAll(ctx, topic, func(_ int32, r *kafka.Record) error {
+			all.take(r)
+			last = r.Offset
+			return nil
+		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read topic %s: %w", topic, err)
+		return nil, -1, fmt.Errorf("cannot read topic %s: %w", topic, err)
 	}
-	return all, nil
+	return all, last, nil
 }
 
 // Put adds a wish to those that are to be written.
@@ -89,26 +111,53 @@ func (w Wishes) take(r *kafka.Record) {
 	w[string(r.Key)] = bytes.Clone(r.Value)
 }
 
-// Follow gives the wishes in force to f, each time that they change, until ctx ends. Faults are told and tried
-// again: nobody is stopped because nothing can be wished for.
+// topicCheck is how often the topic is asked for while it is not there.
+const topicCheck = time.Second
+
+// Follow gives the wishes in force to f, at once and each time that they change, until ctx ends. Faults are told
+// and tried again: nobody is stopped because nothing can be wished for.
 func Follow(ctx context.Context, client *kafka.Client, source string, f func(Wishes), told func(error)) {
 	pause := retry.Backoff{First: time.Second, Most: 30 * time.Second}
 	for ctx.Err() == nil {
-		all := Wishes{}
-		err := Ensure(ctx, client, source)
-		if err == nil {
-			err = tail.Follow(ctx, client, schemas.ControlTopic(source), true, func(_ int32, r *kafka.Record) error {
-				all.take(r)
-				f(maps.Clone(all))
-				return nil
-			})
-		}
+		err := follow(ctx, client, schemas.ControlTopic(source), f)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		told(err)
 		if retry.Wait(ctx, pause.Next()) != nil {
 			return
+		}
+	}
+}
+
+// follow tells of no state that was in force only before: who steps in must not obey what was taken back since.
+func follow(ctx context.Context, client *kafka.Client, topic string, f func(Wishes)) error {
+	all, last, err := read(ctx, client, topic)
+	if err != nil {
+		return err
+	}
+	f(maps.Clone(all))
+	if err := await(ctx, client, topic); err != nil {
+		return err
+	}
+	return tail.Follow(ctx, client, topic, true, func(_ int32, r *kafka.Record) error {
+		if r.Offset > last {
+			all.take(r)
+			f(maps.Clone(all))
+		}
+		return nil
+	})
+}
+
+// await waits until there is a topic: capture creates it when it starts, or whoever wishes first.
+func await(ctx context.Context, client *kafka.Client, topic string) error {
+	for {
+		n, err := client.Partitions(ctx, topic)
+		if err != nil || n > 0 {
+			return err
+		}
+		if err := retry.Wait(ctx, topicCheck); err != nil {
+			return err
 		}
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/sluicecdc/sluice/internal/kafka"
 )
 
-// What is written is read, the newest of a key counts, and who follows is told of each change.
+// What is written is read, the newest of a key counts, and who follows is told of what is in force, then of each
+// change.
 func TestWishes(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
@@ -35,6 +36,9 @@ func TestWishes(t *testing.T) {
 		defer close(ended)
 		Follow(following, client, "crm", func(w Wishes) { heard <- w }, func(err error) { t.Error(err) })
 	}()
+	if got := <-heard; len(got) != 0 {
+		t.Errorf("heard of %v before anything was wished", got)
+	}
 	for _, wish := range []string{"run", "pause"} {
 		w := Wishes{}
 		if err := w.Put("snapshot/1", map[string]string{"wanted": wish}); err != nil {
@@ -56,6 +60,23 @@ func TestWishes(t *testing.T) {
 	}
 	if all := <-heard; len(all) != 0 {
 		t.Errorf("a wish that was taken back: %v", all)
+	}
+	stop()
+	<-ended
+
+	for _, wish := range []string{"run", "pause"} {
+		if err := WriteAs(ctx, client, "crm", "billing", Wishes{"sink/billing": []byte(wish)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	following, stop = context.WithCancel(ctx)
+	ended = make(chan struct{})
+	go func() {
+		defer close(ended)
+		Follow(following, client, "crm", func(w Wishes) { heard <- w }, func(err error) { t.Error(err) })
+	}()
+	if got := string((<-heard)["sink/billing"]); got != "pause" {
+		t.Errorf("who steps in hears of %q first, and not of what is in force", got)
 	}
 	stop()
 	<-ended

@@ -187,12 +187,7 @@ func (s *Sink) sweepRows(ctx context.Context, t *target, c *change.Change, k kee
 	if t.opt.Deletes == Soft {
 		args = t.softArgs(nil)
 	}
-	slice, args := t.sliceSQL(c, args)
-	same := list(t.key, " AND ", func(_, i int) string { return "k." + t.cols[i].quoted + " = d." + t.cols[i].quoted })
-	rows := " WHERE NOT EXISTS (SELECT FROM " + k.kept + " AS k WHERE " + same + ")" + t.live("d")
-	if slice != "" {
-		rows += " AND " + slice
-	}
+	rows, args := t.straysSQL(c, k, args)
 	sql, args := t.goneSQL(c, rows, args)
 	tag := s.conn.ExecParams(ctx, sql, args, nil, nil, nil).Read()
 	if tag.Err != nil {
@@ -201,4 +196,15 @@ func (s *Sink) sweepRows(ctx context.Context, t *target, c *change.Change, k kee
 	s.log.Info("table repaired after a gap: rows that are no more at the source have gone by the delete policy",
 		"table", t.name, "rows", tag.CommandTag.RowsAffected(), "gap", c.Keep)
 	return nil
+}
+
+// straysSQL is the WHERE of the rows of d that a sweep removes.
+func (t *target) straysSQL(c *change.Change, k keeping, args [][]byte) (string, [][]byte) {
+	slice, args := t.sliceSQL(c, args)
+	same := list(t.key, " AND ", func(_, i int) string { return "k." + t.cols[i].quoted + " = d." + t.cols[i].quoted })
+	rows := " WHERE NOT EXISTS (SELECT FROM " + k.kept + " AS k WHERE " + same + ")" + t.live("d")
+	if slice != "" {
+		rows += " AND " + slice
+	}
+	return rows, args
 }

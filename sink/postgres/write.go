@@ -169,7 +169,7 @@ func (tp *tablePlan) append(c *change.Change) error {
 // sources fill the table too.
 func (s *Sink) truncate(ctx context.Context, p *plan, tp *tablePlan, c *change.Change) error {
 	switch {
-	case !tp.t.opt.Truncate:
+	case !tp.t.opt.Truncate && !c.Approved:
 		return &sink.HeldError{Table: tp.t.opt.From, Why: sink.HoldTruncate, Reason: "it was truncated at the source and the sink's truncate is refuse: " +
 			"nothing was changed at the destination. Set truncate: apply for the table and start the sink again to delete the rows of " + tp.t.name +
 			", or put the rows back at the source"}
