@@ -32,6 +32,7 @@ schemas:
 sinks:
   copy:
     type: postgres
+    breaker: off
     dsn: %[7]s
     tables:
 %[8]s

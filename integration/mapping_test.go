@@ -110,7 +110,7 @@ func withSinks(text string) string {
 	_, tail, _ := strings.Cut(rest, "console:")
 	var b strings.Builder
 	for policy, deletes := range policies {
-		fmt.Fprintf(&b, "  %s:\n    type: postgres\n    dsn: ${DESTINATION_DSN}\n    tables:\n", policy)
+		fmt.Fprintf(&b, "  %s:\n    type: postgres\n    breaker: off\n    dsn: ${DESTINATION_DSN}\n    tables:\n", policy)
 		for _, m := range mappings {
 			way := deletes
 			if strings.Contains(deletes, "%s") {

@@ -64,6 +64,8 @@ type guard struct {
 	open, done [2]window // now, and at the checkpoint; by tally
 	enough     [2]known
 	touched    bool       // open is not done
+	removed    int64      // by what is not committed yet
+	gone       int64      // of removed, what the destination's open transaction has removed
 	group      change.LSN // of the updates that are counted in updates
 	updates    int64
 	skipped    int64 // in what is not committed yet
@@ -140,7 +142,8 @@ func (b *breaker) Resume(ctx context.Context) (Checkpoint, error) {
 		default: // another process served the sink meanwhile
 			g.open, g.done = [2]window{}, [2]window{}
 		}
-		g.touched, g.group, g.updates, g.skipped, g.enough = false, 0, 0, 0, [2]known{}
+		g.begin()
+		g.enough = [2]known{}
 	}
 	if b.counting() {
 		b.breach = nil // it was not counted to its end
@@ -168,6 +171,7 @@ func (b *breaker) Apply(ctx context.Context, batch *Batch) error {
 			if err := b.Sink.Apply(ctx, &Batch{Changes: given.Changes[:i], Open: true}); err != nil {
 				return b.explain(ctx, given.Changes, err)
 			}
+			b.forwarded()
 			given.Changes, i = given.Changes[i:], 0
 		}
 		held, err := b.weigh(ctx, &given.Changes[i])
@@ -181,10 +185,24 @@ func (b *breaker) Apply(ctx context.Context, batch *Batch) error {
 	if err := b.Sink.Apply(ctx, &given); err != nil {
 		return b.explain(ctx, given.Changes, err)
 	}
-	if !batch.Open {
+	if batch.Open {
+		b.forwarded()
+	} else {
 		b.settle(batch.Checkpoint.Commit)
 	}
 	return nil
+}
+
+// forwarded notes that the destination has all that was counted, and shows its tables without it.
+func (b *breaker) forwarded() {
+	for _, g := range b.guards {
+		g.gone = g.removed
+	}
+}
+
+// begin forgets what was counted of a transaction of the destination.
+func (g *guard) begin() {
+	g.touched, g.removed, g.gone, g.group, g.updates, g.skipped = false, 0, 0, 0, 0, 0
 }
 
 // guard gives that of a table in the shape of the destination; nil for one that nobody configured.
@@ -208,13 +226,13 @@ func (b *breaker) settle(commit change.LSN) {
 	}
 	for _, g := range b.guards {
 		if g.touched {
-			g.done, g.touched = g.open, false
+			g.done = g.open
 		}
 		if g.skipped > 0 {
 			b.log.Warn("changes were left out, as sluice skip said: the destination differs from the source there", "table", g.source, "changes", g.skipped, "lsn", commit)
 			b.metrics.skip(b.name, g.source, g.skipped)
-			g.skipped = 0
 		}
+		g.begin()
 	}
 }
 
@@ -266,6 +284,9 @@ func (b *breaker) weigh(ctx context.Context, c *change.Change) (held bool, err e
 	if t == rewrites {
 		rows = g.bulk(c)
 	}
+	if t == removals {
+		g.removed += rows
+	}
 	slot := slotOf(c.Time, g.limits.window)
 	sum := g.open[t].add(slot, rows)
 	if sum <= g.limits.rows || float64(sum) <= g.enough[t].rows && slot < g.enough[t].slot+slots {
@@ -274,6 +295,9 @@ func (b *breaker) weigh(ctx context.Context, c *change.Change) (held bool, err e
 	of, err := b.rowsOf(ctx, c.Table)
 	if err != nil {
 		return false, err
+	}
+	if of >= 0 {
+		of += g.gone
 	}
 	g.enough[t] = known{g.limits.share * float64(of), slot}
 	if of > 0 && float64(sum) <= g.enough[t].rows {

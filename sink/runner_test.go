@@ -25,6 +25,7 @@ type memory struct {
 	applied int // batches
 	resumed int
 	closed  int
+	leased  bool
 	resume  func(n int) error                         // n counts from 1
 	apply   func(ctx context.Context, b *Batch) error // before the batch is kept
 }
@@ -38,6 +39,7 @@ func (m *memory) Resume(ctx context.Context) (Checkpoint, error) {
 			return Checkpoint{}, err
 		}
 	}
+	m.leased = true
 	return m.held, nil
 }
 
@@ -60,6 +62,7 @@ func (m *memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed++
+	m.leased = false
 	return nil
 }
 

@@ -43,7 +43,7 @@ func (s *Sink) countRows(ctx context.Context, name string) (int64, error) {
 	if have, err := s.present(ctx, name); err != nil || !have {
 		return 0, err
 	}
-	n, err := s.number(ctx, "SELECT pg_catalog.count(*) FROM (SELECT FROM "+name+" LIMIT "+strconv.Itoa(exactRows)+") AS some")
+	n, err := s.number(ctx, "SELECT pg_catalog.count(*) FROM (SELECT FROM "+name+" LIMIT "+strconv.Itoa(exactRows)+") AS counted")
 	if err != nil || n < exactRows {
 		return n, err
 	}

@@ -132,6 +132,18 @@ func testTruncateRefused(t *testing.T, b *bench) {
 	}
 }
 
+// testTruncateApproved wants a TRUNCATE that is refused to be applied when a person lets it through.
+func testTruncateApproved(_ *testing.T, b *bench) {
+	refuse := hard("public.items")
+	refuse.Truncate = sink.TruncateRefuse
+	b.open(refuse)
+	b.apply(create(items, "1", "one", "n"))
+	approved := truncate(items)
+	approved.Approved = true
+	b.apply(approved, create(items, "2", "two", "n"))
+	b.want("public.items", "id=2 name=two note=n")
+}
+
 func testSoft(_ *testing.T, b *bench) {
 	no := "false"
 	policy := sink.Deletes{Policy: sink.DeleteSoft, Set: []sink.Assignment{{Column: "active", Value: &no}}}

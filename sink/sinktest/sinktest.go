@@ -49,6 +49,7 @@ func Run(t *testing.T, fresh Factory) {
 		{"created again", testCreatedAgain},
 		{"truncate applied", testTruncate},
 		{"truncate refused", testTruncateRefused},
+		{"truncate approved", testTruncateApproved},
 		{"soft delete", testSoft},
 		{"ignored delete", testIgnore},
 		{"odd names", testOddNames},
