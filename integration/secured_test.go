@@ -187,6 +187,8 @@ func allowAsDocumented(kafka *harness.Cluster, source string) {
 		harness.Allow{Principal: "User:capture", Resource: transactions, Prefix: "sluice-" + source, Operations: []kmsg.ACLOperation{write, describe}},
 		harness.Allow{Principal: "User:capture", Resource: transactions, Prefix: "sluice-control-" + source, Operations: []kmsg.ACLOperation{write, describe}},
 		harness.Allow{Principal: "User:CN=billing", Resource: topics, Prefix: source + ".", Operations: []kmsg.ACLOperation{read, describe}},
+		harness.Allow{Principal: "User:CN=billing", Resource: topics, Prefix: source + ".sluice.control", Operations: []kmsg.ACLOperation{write}},
+		harness.Allow{Principal: "User:CN=billing", Resource: transactions, Prefix: "sluice-control-" + source + "-", Operations: []kmsg.ACLOperation{write, describe}},
 		harness.Allow{Principal: "User:CN=billing", Resource: ofGroup, Prefix: "sluice-" + source + "-", Operations: []kmsg.ACLOperation{read, describe}},
 	)
 }

@@ -86,9 +86,10 @@ func (r *Runner) post(ctx context.Context, w *Waiting) bool {
 	return err == nil
 }
 
-// tidy takes back what an earlier process said of changes that are behind the sink.
-func (r *Runner) tidy(ctx context.Context, from Checkpoint) {
-	if w := r.steering.get().Waiting; w != nil && r.held == nil && from.Commit >= w.At {
+// tidy takes back, once, what was said of changes that are behind the sink: an earlier process may have said it.
+func (r *Runner) tidy(ctx context.Context, at Checkpoint) {
+	if w := r.steering.get().Waiting; w != nil && r.held == nil && at.Commit >= w.At && r.tidied != w.At {
+		r.tidied = w.At
 		r.post(ctx, nil)
 	}
 }

@@ -215,6 +215,25 @@ func TestHeldUntilDecided(t *testing.T) {
 	})
 }
 
+// What an earlier process said of a change is taken back by the one that gets past it.
+func TestWaitingIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSteered(t, &memory{}, Cadence{})
+		at := change.LSN(s.dest.held.Time + 5_000_000)
+		s.wish(func(w *Wishes) { w.Waiting = &Waiting{Table: "public.accounts", Kind: HoldDeletes, At: at} })
+		s.start(t)
+		pass(3 * time.Second)
+		if len(s.posted) != 0 {
+			t.Errorf("posted %+v before it was passed", s.posted)
+		}
+		pass(time.Minute)
+		if len(s.posted) != 1 || s.posted[0] != nil {
+			t.Errorf("posted %+v", s.posted)
+		}
+		s.stop(t)
+	})
+}
+
 func (w Wishes) decisionOf(at change.LSN) *Decision {
 	return w.decision(at, "public.accounts", HoldDeletes)
 }

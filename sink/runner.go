@@ -79,7 +79,8 @@ type Runner struct {
 	seen bool
 	// held is why the sink waits for a person; nil when it does not.
 	held    *HeldError
-	shown   bool // to other processes
+	shown   bool       // to other processes
+	tidied  change.LSN // of what is shown to them no more
 	looking retry.Backoff
 	// alone is the commit of the group that held the sink last: what is before it is applied without it.
 	alone change.LSN
@@ -179,6 +180,7 @@ func (r *Runner) serve(ctx context.Context) error {
 		return err
 	}
 	r.status.applied(from)
+	r.tidied = 0
 	r.tidy(ctx, from)
 	if r.note(from) {
 		return errRest
@@ -277,7 +279,7 @@ func (r *Runner) release(ctx context.Context) {
 		return
 	}
 	r.metrics.hold(r.held, 0)
-	r.held = nil
+	r.tidied, r.held = r.held.At, nil
 	r.looking.Reset()
 	r.post(ctx, nil)
 }
