@@ -22,7 +22,7 @@ type breach struct {
 
 func newBreach(g *guard, c *change.Change, t tally, sum, of int64, keys []string) *breach {
 	r := &breach{guard: g, tally: t, waiting: Waiting{
-		Table: g.source, To: change.FormatName(c.Table.Schema, c.Table.Name), Kind: t.hold(), At: c.Commit, Time: timeOf(c.Time), Since: time.Now().UTC(),
+		Table: g.source, To: g.to, Kind: t.hold(), At: c.Commit, Time: timeOf(c.Time), Since: time.Now().UTC(),
 		Rows: sum, Of: max(0, of), Window: shortDuration(g.limits.window), Limits: g.limits.String(),
 	}}
 	for _, key := range keys {
@@ -118,10 +118,11 @@ func (b *breaker) explain(ctx context.Context, changes []change.Change, err erro
 	}
 	for i := range changes {
 		c := &changes[i]
-		if c.Op != change.Truncate || c.Commit != held.At || b.guard(c.Table) == nil || b.guard(c.Table).source != held.Table {
+		g := b.guard(c.Table)
+		if c.Op != change.Truncate || c.Commit != held.At || c.Approved || g == nil || g.source != held.Table || !g.refuses {
 			continue
 		}
-		w := &Waiting{Table: held.Table, Kind: HoldTruncate, At: held.At, Time: timeOf(c.Time), Since: time.Now().UTC(), To: change.FormatName(c.Table.Schema, c.Table.Name)}
+		w := &Waiting{Table: held.Table, Kind: HoldTruncate, At: held.At, Time: timeOf(c.Time), Since: time.Now().UTC(), To: g.to}
 		if rows, err := b.rowsOf(ctx, c.Table); err == nil && rows >= 0 {
 			w.Rows, w.Of, w.Share = rows, rows, 1
 		}

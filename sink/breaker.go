@@ -57,6 +57,7 @@ type half struct {
 // guard watches one destination table.
 type guard struct {
 	limits  limits
+	to      string // the destination table, as in SQL
 	source  string // the source tables, as HeldError names them
 	keeps   bool   // deletions change nothing (deletes: ignore)
 	refuses bool   // truncate: refuse
@@ -76,6 +77,9 @@ type known struct {
 	rows float64
 	slot int64
 }
+
+// holds tells whether the answer is not older than a window.
+func (k known) holds(slot int64) bool { return slot < k.slot+slots && slot > k.slot-slots }
 
 // tally is what a window counts.
 type tally int
@@ -102,7 +106,7 @@ func Guarded(dest Sink, c *Config, s *Steering, log *slog.Logger, m *Metrics) Si
 			g.source += ", " + t.label()
 			continue
 		}
-		b.guards[t.destination()] = &guard{limits: c.limits(t), source: t.label(),
+		b.guards[t.destination()] = &guard{limits: c.limits(t), to: t.destination(), source: t.label(),
 			keeps: t.Deletes.Policy == DeleteIgnore, refuses: t.Truncate != TruncateApply}
 	}
 	if f, ok := dest.(Finder); ok {
@@ -289,7 +293,7 @@ func (b *breaker) weigh(ctx context.Context, c *change.Change) (held bool, err e
 	}
 	slot := slotOf(c.Time, g.limits.window)
 	sum := g.open[t].add(slot, rows)
-	if sum <= g.limits.rows || float64(sum) <= g.enough[t].rows && slot < g.enough[t].slot+slots {
+	if sum <= g.limits.rows || float64(sum) <= g.enough[t].rows && g.enough[t].holds(slot) {
 		return false, nil
 	}
 	of, err := b.rowsOf(ctx, c.Table)
@@ -349,9 +353,9 @@ func (b *breaker) rowsOf(ctx context.Context, t *change.Table) (int64, error) {
 
 // approved tells whether a person lets the changes of a kind in c's group through.
 func (b *breaker) approved(g *guard, c *change.Change, t tally) bool {
-	d := b.wishes.decision(c.Commit, g.source, t.hold())
+	d := b.wishes.decision(c.Commit, g.to, t.hold())
 	if d == nil && t == removals && c.Op == change.Truncate {
-		d = b.wishes.decision(c.Commit, g.source, HoldTruncate) // of which the rows were shown
+		d = b.wishes.decision(c.Commit, g.to, HoldTruncate) // of which the rows were shown
 	}
 	return d != nil && d.Verdict == Approve
 }
@@ -359,7 +363,7 @@ func (b *breaker) approved(g *guard, c *change.Change, t tally) bool {
 // stands tells whether c is of what held the sink before, under the same limits, and is still to be decided.
 func (b *breaker) stands(g *guard, c *change.Change, t tally) bool {
 	is := func(w *Waiting) bool {
-		return w.At == c.Commit && w.Table == g.source && w.Kind == t.hold() && w.Limits == g.limits.String()
+		return w.At == c.Commit && w.To == g.to && w.Kind == t.hold() && w.Limits == g.limits.String()
 	}
 	if b.breach != nil && is(&b.breach.waiting) {
 		return true
@@ -385,7 +389,7 @@ func (b *breaker) decide(changes []change.Change) []change.Change {
 			continue
 		}
 		if g != nil && c.Op == change.Truncate {
-			d := b.wishes.decision(c.Commit, g.source, HoldTruncate)
+			d := b.wishes.decision(c.Commit, g.to, HoldTruncate)
 			c.Approved = d != nil && d.Verdict == Approve
 		}
 		b.out = append(b.out, c)
@@ -410,7 +414,7 @@ func (b *breaker) decided(changes []change.Change) bool {
 // skipped tells whether a change is to be left out.
 func (b *breaker) skipped(g *guard, c *change.Change) bool {
 	left := func(kind Hold) bool {
-		d := b.wishes.decision(c.Commit, g.source, kind)
+		d := b.wishes.decision(c.Commit, g.to, kind)
 		return d != nil && d.Verdict == Skip
 	}
 	switch c.Op {

@@ -66,7 +66,7 @@ func keyed(name string) *change.Table {
 	return &change.Table{Schema: "public", Name: name, Columns: []change.Column{{Name: "id"}, {Name: "v"}}, Key: []int{0}}
 }
 
-var people, refused, kept = keyed("people"), keyed("refused"), keyed("kept")
+var people, mirror, refused, kept = keyed("people"), keyed("mirror"), keyed("refused"), keyed("kept")
 
 // guarded is a breaker over a ledger.
 type guarded struct {
@@ -91,6 +91,7 @@ func (g *guarded) begin(l Breaker) {
 	cfg := &Config{Name: "billing", Breaker: &l, Tables: []Table{
 		{From: "public.people", Deletes: Deletes{Policy: DeleteHard}, Truncate: TruncateApply},
 		{From: "public.refused", Deletes: Deletes{Policy: DeleteHard}},
+		{From: "public.people", To: "public.mirror", Deletes: Deletes{Policy: DeleteHard}, Truncate: TruncateApply},
 		{From: "public.kept", Deletes: Deletes{Policy: DeleteIgnore}, Truncate: TruncateApply},
 	}}
 	cfg.SetDefaults()
@@ -163,7 +164,7 @@ func (g *guarded) holds(n int, cs []change.Change) *Waiting {
 }
 
 func (g *guarded) decide(w *Waiting, v Verdict) {
-	g.wishes.Decisions = append(g.wishes.Decisions, Decision{Verdict: v, At: w.At, Table: w.Table, Kind: w.Kind})
+	g.wishes.Decisions = append(g.wishes.Decisions, Decision{Verdict: v, At: w.At, To: w.To, Kind: w.Kind})
 	g.steering.Set(g.wishes)
 }
 
@@ -428,5 +429,25 @@ func TestBreakerFindsNothingWhileCounting(t *testing.T) {
 	var held *HeldError
 	if !errors.As(err, &held) || !held.Waiting.More || held.Waiting.Rows != 2000 {
 		t.Errorf("%v", err)
+	}
+}
+
+// Destinations of one source are decided one by one.
+func TestBreakerDecidesByDestination(t *testing.T) {
+	g := newGuarded(t, 3000, defaults)
+	mass := g.group(0, concat(many(change.Delete, people, 2000), many(change.Delete, mirror, 1500))...)
+	w := g.holds(0, mass)
+	if w.To != "public.people" || w.Rows != 2000 {
+		t.Errorf("%+v", w)
+	}
+	g.decide(w, Skip)
+	w = g.holds(0, mass)
+	if w.To != "public.mirror" || w.Table != "public.people" || w.Rows != 1500 {
+		t.Errorf("%+v", w)
+	}
+	g.decide(w, Approve)
+	g.applies(0, mass)
+	if len(g.committed) != 1500 || g.committed[0].Table != mirror {
+		t.Errorf("%d changes are committed", len(g.committed))
 	}
 }

@@ -33,6 +33,9 @@ func (m *mapper) ask(ctx context.Context, p *path, c *change.Change, lacks *tran
 		id = c.OtherKey
 	}
 	stored, err := finder.Find(ctx, p.mapping.Table(), p.mapping.Key(id))
+	if held := (*HeldError)(nil); errors.As(err, &held) {
+		return out, false, err
+	}
 	if err != nil || stored == nil {
 		return out, false, errors.Join(err, lacks)
 	}

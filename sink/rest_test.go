@@ -209,7 +209,7 @@ func TestHeldUntilDecided(t *testing.T) {
 		s.want(t, StatePaused, false, got.AppliedTime)
 		s.wish(func(w *Wishes) {
 			w.Paused = false
-			w.Decisions = append(w.Decisions, Decision{Verdict: Approve, At: stop, Table: "public.accounts", Kind: HoldDeletes})
+			w.Decisions = append(w.Decisions, Decision{Verdict: Approve, At: stop, To: "public.accounts", Kind: HoldDeletes})
 		})
 		pass(10 * time.Second)
 		if got := s.Status(); got.State != StateRunning || got.AppliedLSN <= stop || got.Waiting != nil {

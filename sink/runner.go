@@ -123,7 +123,9 @@ func (r *Runner) Run(ctx context.Context) (err error) {
 		r.status.stop(err)
 	}()
 	r.status.set(StateStopped, "waits to hear whether it is paused, and what was decided")
-	r.steering.first(ctx)
+	if r.steering.first(ctx); ctx.Err() != nil {
+		return nil
+	}
 	for {
 		r.rest(ctx)
 		_, changed := r.steering.now() // before the attempt looks at them

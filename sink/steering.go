@@ -23,11 +23,11 @@ type Wishes struct {
 	Waiting *Waiting
 }
 
-// Decision says what becomes of the changes of one kind to a table in a group that held the sink.
+// Decision says what becomes of the changes of one kind to a destination table in a group that held the sink.
 type Decision struct {
 	Verdict Verdict    `json:"verdict"`
 	At      change.LSN `json:"commit_lsn"`
-	Table   string     `json:"table"` // as Waiting has it
+	To      string     `json:"to"` // the destination table, as Waiting has it
 	Kind    Hold       `json:"kind"`
 	Time    time.Time  `json:"time"`
 }

@@ -60,10 +60,10 @@ func (w *Waiting) Ask(sink string) string {
 	return fmt.Sprintf("sluice approve %s applies it once, sluice skip %s leaves it out and goes on", sink, sink)
 }
 
-// decision gives what was decided about it, nil when nothing was.
-func (w *Wishes) decision(at change.LSN, table string, kind Hold) *Decision {
+// decision gives what was decided about changes of a kind to a destination table in a group, nil when nothing was.
+func (w *Wishes) decision(at change.LSN, to string, kind Hold) *Decision {
 	for i := range w.Decisions {
-		if d := &w.Decisions[i]; d.At == at && d.Table == table && d.Kind == kind {
+		if d := &w.Decisions[i]; d.At == at && d.To == to && d.Kind == kind {
 			return d
 		}
 	}

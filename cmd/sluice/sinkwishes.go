@@ -68,7 +68,7 @@ func sinkWishes(all control.Wishes, name string) (w sink.Wishes) {
 
 // keyOf names a decision.
 func keyOf(d *sink.Decision) string {
-	return decisionKey + d.At.String() + "/" + string(d.Kind) + "/" + d.Table
+	return decisionKey + d.At.String() + "/" + string(d.Kind) + "/" + d.To
 }
 
 // postWaiting shows what a sink waits for, nil for nothing.

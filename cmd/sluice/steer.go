@@ -161,7 +161,7 @@ func (s *steered) decide(wishes control.Wishes, v sink.Verdict) error {
 	if !w.Kind.Decidable() {
 		return fmt.Errorf("sink %s is held by another reason (%s), which this cannot settle: do what the reason says", name, w.Kind)
 	}
-	d := sink.Decision{Verdict: v, At: w.At, Table: w.Table, Kind: w.Kind, Time: time.Now().UTC().Truncate(time.Second)}
+	d := sink.Decision{Verdict: v, At: w.At, To: w.To, Kind: w.Kind, Time: time.Now().UTC().Truncate(time.Second)}
 	return wishes.Put(sinkKey(name, keyOf(&d)), &d)
 }
 

@@ -16,7 +16,7 @@ var aTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func TestSinkWishes(t *testing.T) {
 	want := sink.Wishes{
 		Paused: true, Sync: aTime, Lifted: aTime.Add(time.Hour),
-		Decisions: []sink.Decision{{Verdict: sink.Skip, At: 0x1_0000_00ab, Table: "public.people", Kind: sink.HoldDeletes, Time: aTime}},
+		Decisions: []sink.Decision{{Verdict: sink.Skip, At: 0x1_0000_00ab, To: "public.people", Kind: sink.HoldDeletes, Time: aTime}},
 		Waiting:   &sink.Waiting{Table: "public.people", To: "public.people", Kind: sink.HoldUpdates, At: 77, Time: aTime, Since: aTime, Rows: 5, Of: 10, Share: 0.5, Samples: []string{"id=1"}},
 	}
 	all := control.Wishes{"sink/billing2": []byte(`{"paused": false}`), "snapshot/1": []byte(`{}`), "sink/billing/later": []byte(`?`)}

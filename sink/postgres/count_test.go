@@ -90,7 +90,7 @@ func TestBreakerHoldsASweep(t *testing.T) {
 	}
 	d.want(t, "SELECT count(*) FROM people", "5000")
 	d.want(t, "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'people' AND l.pid <> pg_backend_pid()", "0")
-	steering.Set(sink.Wishes{Decisions: []sink.Decision{{Verdict: sink.Approve, At: held.At, Table: held.Table, Kind: held.Why}}})
+	steering.Set(sink.Wishes{Decisions: []sink.Decision{{Verdict: sink.Approve, At: held.At, To: held.Waiting.To, Kind: held.Why}}})
 	resume()
 	nextCommit = held.At - 1
 	mustApply(t, s, repair...)
