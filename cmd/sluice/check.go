@@ -159,7 +159,10 @@ func checkSink(ctx context.Context, cfg *config.Config, s config.Sink) (all []fi
 	}
 	for _, f := range dest.Check(ctx) {
 		verdict := verdictOK
-		if f.Fault != "" {
+		switch {
+		case f.Warning:
+			verdict = verdictWarning
+		case f.Fault != "":
 			verdict = verdictFault
 		}
 		all = append(all, finding{part, verdict, f.What, f.Fault, f.Fix})

@@ -33,6 +33,7 @@ type cli struct {
 	Snapshot snapshotCmd `cmd:"" help:"Copy tables again, and see and steer the copies that are under way."`
 	Tail     tailCmd     `cmd:"" help:"Print the records of a topic as JSON lines."`
 	Schema   schemaCmd   `cmd:"" help:"Show a table's records, or what a statement would do to them."`
+	Rehearse rehearseCmd `cmd:"" help:"Show what inserts, updates, deletes and TRUNCATEs would do at the destinations, without doing it."`
 	Teardown teardownCmd `cmd:"" help:"Remove slot and publication from the source, and our tables from destinations."`
 	Settings configCmd   `cmd:"" name:"config" help:"Show the effective configuration, without secrets."`
 	Version  versionCmd  `cmd:"" help:"Show version, Go version and commit."`

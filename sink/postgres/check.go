@@ -9,11 +9,12 @@ import (
 )
 
 // Finding is one thing that Check looked at. Fault is empty when it is well; Fix is what to run or
-// change otherwise.
+// change otherwise. With Warning it works, and may do what nobody wants.
 type Finding struct {
-	What  string
-	Fault string
-	Fix   string
+	What    string
+	Fault   string
+	Fix     string
+	Warning bool
 }
 
 // minVersion is the oldest PostgreSQL that is supported, as server_version_num.
@@ -128,6 +129,7 @@ func (c *checker) table(t Table) {
 	default:
 		c.columns(what, name, t, have)
 		c.privileges(what+": privileges", name, "SELECT", "INSERT", "UPDATE", "DELETE")
+		c.deletions(what, name, t)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
 )
 
@@ -74,6 +75,10 @@ const (
 	Archive         // the row moves to the archive table, with time and position
 )
 
+func (d Deletes) String() string {
+	return map[Deletes]string{Hard: "hard", Soft: "soft", Ignore: "ignore", Archive: "archive"}[d]
+}
+
 // SoftColumn is one assignment of a soft delete. Value is read by the column's type; nil is NULL,
 // and "now" in a timestamp column is the time of the destination transaction.
 type SoftColumn struct {
@@ -111,3 +116,6 @@ func (t Table) validate() error {
 }
 
 func (t Table) to() string { return t.ToSchema + "." + t.ToName }
+
+// Destination names the table as the configuration does.
+func (t Table) Destination() string { return change.FormatName(t.ToSchema, t.ToName) }
