@@ -149,13 +149,17 @@ func (c *rehearseCmd) print(w io.Writer, all []rehearsed) error {
 }
 
 func printRehearsal(w io.Writer, sink string, r *postgres.Rehearsal) error {
-	fmt.Fprintf(w, "sink %s, table %s: about %d rows, deletes: %s, truncate: %s\n", sink, r.Table, r.Rows, r.Deletes, r.Truncate)
+	rows := "rows not counted yet"
+	if r.Rows > 0 {
+		rows = fmt.Sprintf("about %d rows", r.Rows)
+	}
+	fmt.Fprintf(w, "sink %s, table %s: %s, deletes: %s, truncate: %s\n", sink, r.Table, rows, r.Deletes, r.Truncate)
 	if r.Skipped != "" {
 		_, err := fmt.Fprintf(w, "  nothing to rehearse: %s\n\n", r.Skipped)
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "  STATEMENT\tSAMPLE\tTIME\tTABLE\tINSERTED\tUPDATED\tDELETED\tTHROUGH\t")
+	fmt.Fprintln(t, "  STATEMENT\tSAMPLE\tTIME\tTABLE\tINSERTED\tUPDATED\tDELETED\tTHROUGH")
 	for i := range r.Acts {
 		actRows(t, &r.Acts[i])
 	}
@@ -173,13 +177,13 @@ func printRehearsal(w io.Writer, sink string, r *postgres.Rehearsal) error {
 func actRows(t io.Writer, a *postgres.Act) {
 	head := fmt.Sprintf("%s\t%d\t%.1f ms", a.Statement, a.Sample, a.Millis)
 	if len(a.Tables) == 0 {
-		fmt.Fprintf(t, "  %s\t-\t\t\t\t\t\n", head)
+		fmt.Fprintf(t, "  %s\t-\n", head)
 	}
 	for i, r := range a.Tables {
 		if i > 0 {
 			head = "\t\t"
 		}
-		fmt.Fprintf(t, "  %s\t%s\t%d\t%d\t%d\t%s\t\n", head, r.Table, r.Inserted, r.Updated, r.Deleted, r.Through)
+		fmt.Fprintf(t, "  %s\t%s\t%d\t%d\t%d\t%s\n", head, r.Table, r.Inserted, r.Updated, r.Deleted, r.Through)
 	}
 }
 

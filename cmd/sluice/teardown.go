@@ -47,7 +47,7 @@ func (a *app) announce(cfg *config.Config) {
 	s := cfg.Source
 	fmt.Fprintf(a.out, "At the source %s:\n  replication slot %s (changes from here on are kept for nobody)\n  publication %s\n", s.Name, s.Slot, s.Publication)
 	for _, name := range sinkNames(cfg) {
-		fmt.Fprintf(a.out, "At the destination of sink %s:\n  its checkpoint in sluice.progress; the table and the schema sluice when nothing else is in them\n", name)
+		fmt.Fprintf(a.out, "At the destination of sink %s:\n  its checkpoint in sluice.progress and its tables in sluice.owners; the schema sluice when nothing else is in it\n", name)
 	}
 	fmt.Fprintf(a.out, "Rows at destinations, topics of Kafka (%s.*) and registered schemas stay.\n", s.Name)
 }

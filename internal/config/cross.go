@@ -71,24 +71,47 @@ func (c *Config) patterns() (all []change.Pattern, ok bool) {
 // sharedTables finds two sinks that write the same table of the same destination: rows of one would
 // overwrite those of the other.
 func (c *Config) sharedTables() []fault {
-	type place struct{ dsn, table string }
-	first := map[place]string{}
+	type place struct{ database, table string }
+	type entry struct {
+		path, sink string
+		columns    []string
+	}
+	first := map[place]entry{}
 	var all []fault
 	for _, name := range slices.Sorted(maps.Keys(c.Sinks)) {
 		s := c.Sinks[name]
 		for i, t := range s.Tables {
 			schema, table, err := change.ParseName(t.To)
-			if err != nil || s.Postgres.DSN == "" {
+			database := s.Postgres.Place()
+			if err != nil || database == "" {
 				continue
 			}
-			at := place{s.Postgres.DSN, change.FormatName(schema, table)}
-			path := fmt.Sprintf("sinks.%s.tables[%d]", name, i)
-			if other, taken := first[at]; taken && !strings.HasPrefix(other, "sinks."+name+".") {
-				all = append(all, fault{path, fmt.Sprintf("%s: %s at this destination is written by %s already: two sinks cannot share a table", path, at.table, other)})
+			at := place{database, change.FormatName(schema, table)}
+			own := entry{fmt.Sprintf("sinks.%s.tables[%d]", name, i), name, t.Columns.Names()}
+			if other, taken := first[at]; taken && other.sink != name {
+				all = append(all, fault{own.path, fmt.Sprintf("%s: %s at this destination is written by %s already: two sinks cannot share a table%s",
+					own.path, at.table, other.path, clash(own.columns, other.columns))})
 				continue
 			}
-			first[at] = path
+			first[at] = own
 		}
 	}
 	return all
+}
+
+// clash says what two sinks would do to each other in one table.
+func clash(a, b []string) string {
+	if a == nil || b == nil {
+		return ", each would overwrite what the other writes"
+	}
+	var both []string
+	for _, column := range a {
+		if slices.Contains(b, column) {
+			both = append(both, column)
+		}
+	}
+	if both == nil {
+		return ", also with different columns: a delete takes the whole row"
+	}
+	return ", both would write " + strings.Join(both, ", ") + ", and a delete takes the whole row"
 }

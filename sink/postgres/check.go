@@ -32,6 +32,7 @@ func (s *Sink) Check(ctx context.Context) []Finding {
 	c.ok("destination answers")
 	c.server()
 	c.progress()
+	c.owners()
 	for _, t := range s.o.Tables {
 		c.table(t)
 	}

@@ -58,11 +58,11 @@ func (c *checker) reference(what, name string, t *Table, r *reference) {
 	rows := c.referring(r)
 	switch {
 	case r.action == actCascade:
-		c.warn(what, "drop the constraint or take ON DELETE CASCADE off it, or choose deletes: soft or ignore", "%s takes the rows of %s with it that refer to it (ON DELETE CASCADE): %s refer now, and it is %s", on, r.table(), rows, whose)
+		c.warn(what, "drop the constraint or take ON DELETE CASCADE off it, or choose deletes: soft or ignore", "%s takes the rows of %s with it that refer to it (ON DELETE CASCADE); rows that refer now: %s; it is %s", on, r.table(), rows, whose)
 	case r.follows():
-		c.warn(what, "drop the constraint, or choose deletes: soft or ignore", "%s changes the rows of %s that refer to it (ON DELETE %s): %s refer now, and it is %s", on, r.table(), actions[r.action], rows, whose)
+		c.warn(what, "drop the constraint, or choose deletes: soft or ignore", "%s changes the rows of %s that refer to it (ON DELETE %s); rows that refer now: %s; it is %s", on, r.table(), actions[r.action], rows, whose)
 	default:
-		c.warn(what, "drop the constraint, or choose deletes: soft or ignore", "%s is refused while rows of %s refer to it (ON DELETE %s), which stops the sink: %s refer now, and it is %s", on, r.table(), actions[r.action], rows, whose)
+		c.warn(what, "drop the constraint, or choose deletes: soft or ignore", "%s is refused while rows of %s refer to it (ON DELETE %s), which stops the sink; rows that refer now: %s; it is %s", on, r.table(), actions[r.action], rows, whose)
 	}
 }
 
@@ -76,22 +76,15 @@ func (c *checker) referring(r *reference) string {
 		rows, err = c.s.query(c.ctx, "SELECT count(*) FROM (SELECT FROM "+r.table()+" WHERE "+where+" LIMIT "+strconv.Itoa(countLimit+1)+") AS q")
 	}
 	_, _ = c.s.exec(c.ctx, "ROLLBACK")
+	if err == nil && string(rows[0][0]) == strconv.Itoa(countLimit+1) {
+		return "more than " + strconv.Itoa(countLimit)
+	}
 	if err == nil {
-		return counted(string(rows[0][0]))
+		return string(rows[0][0])
 	}
 	rows, err = c.s.query(c.ctx, "SELECT reltuples::bigint FROM pg_catalog.pg_class WHERE oid = $1::oid AND reltuples > 0", r.oid)
 	if err != nil || len(rows) == 0 {
-		return "an unknown number of rows"
+		return "unknown"
 	}
-	return "about " + string(rows[0][0]) + " rows at most"
-}
-
-func counted(n string) string {
-	switch n {
-	case strconv.Itoa(countLimit + 1):
-		return "more than " + strconv.Itoa(countLimit) + " rows"
-	case "1":
-		return "1 row"
-	}
-	return n + " rows"
+	return "about " + string(rows[0][0]) + " at most"
 }

@@ -50,10 +50,10 @@ func TestCheckWarnsOfDeletes(t *testing.T) {
 				IF TG_OP = 'DELETE' THEN RETURN OLD; END IF; RETURN NEW; END $$;
 			CREATE TRIGGER quiet BEFORE DELETE ON customers FOR EACH ROW EXECUTE FUNCTION quiet();
 			INSERT INTO visits VALUES (1, 7), (2, NULL)`)
-		cascade := []string{`table "public"."customers": foreign key "orders_customer"`, "deletes: hard) takes the rows", "ON DELETE CASCADE): 100 rows refer now", "no table of this sink"}
-		null := []string{`foreign key "lines_order"`, `through "public"."orders" changes the rows of "public"."lines"`, "ON DELETE SET NULL): 100 rows refer now"}
-		odd := []string{`foreign key "odd, one"`, `changes the rows of "public"."Odd, ""Notes"""`, "ON DELETE SET DEFAULT): 0 rows refer now"}
-		restrict := []string{`foreign key "visits_customer"`, "is refused while rows", "ON DELETE RESTRICT), which stops the sink: 1 row refer now"}
+		cascade := []string{`table "public"."customers": foreign key "orders_customer"`, "deletes: hard) takes the rows", "ON DELETE CASCADE); rows that refer now: 100;", "no table of this sink"}
+		null := []string{`foreign key "lines_order"`, `through "public"."orders" changes the rows of "public"."lines"`, "ON DELETE SET NULL); rows that refer now: 100;"}
+		odd := []string{`foreign key "odd, one"`, `changes the rows of "public"."Odd, ""Notes"""`, "ON DELETE SET DEFAULT); rows that refer now: 0;"}
+		restrict := []string{`foreign key "visits_customer"`, "is refused while rows", "ON DELETE RESTRICT), which stops the sink; rows that refer now: 1;"}
 		trigger := []string{`trigger "logged"`, "fires it, and its function public.log may write elsewhere"}
 		wantWarnings(t, d.warnings(t, hard("customers")), null, odd, cascade, restrict, trigger)
 
@@ -81,5 +81,5 @@ func TestCheckEstimatesRows(t *testing.T) {
 	d.exec(t, "CREATE ROLE narrow_reader LOGIN PASSWORD 'x'; GRANT SELECT, INSERT, UPDATE, DELETE ON customers TO narrow_reader; GRANT CREATE ON DATABASE "+d.values(t, "SELECT quote_ident(current_database())")[0]+" TO narrow_reader")
 	t.Cleanup(func() { d.exec(t, "DROP OWNED BY narrow_reader; DROP ROLE narrow_reader") })
 	d.dsn = withUser(t, d.dsn, "narrow_reader", "x")
-	wantWarnings(t, d.warnings(t, hard("customers")), []string{"an unknown number of rows refer now"}, []string{"about 100 rows at most refer now"}, []string{"logged"})
+	wantWarnings(t, d.warnings(t, hard("customers")), []string{"rows that refer now: unknown;"}, []string{"rows that refer now: about 100 at most;"}, []string{"logged"})
 }

@@ -56,7 +56,12 @@ func (d *database) Open(t *testing.T, tables []sink.Table) sink.Sink {
 
 func (d *database) open(t *testing.T, c sink.Config) *postgres.Sink {
 	t.Helper()
-	c.Name, c.Source, c.Type = "billing", "crm", "postgres"
+	return d.openAs(t, "billing", "crm", c)
+}
+
+func (d *database) openAs(t *testing.T, name, source string, c sink.Config) *postgres.Sink {
+	t.Helper()
+	c.Name, c.Source, c.Type = name, source, "postgres"
 	o, err := postgres.FromConfig(c, postgres.Config{DSN: d.dsn}, nil)
 	if err != nil {
 		t.Fatal(err)

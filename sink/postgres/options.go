@@ -3,6 +3,7 @@ package postgres
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -25,6 +26,15 @@ func (c Config) Validate() error {
 		return fmt.Errorf("dsn: not a PostgreSQL address: want postgres://user@host:5432/database or host=... dbname=...")
 	}
 	return nil
+}
+
+// Place tells destinations apart: servers and database, whoever connects. It is empty when the DSN cannot be read.
+func (c Config) Place() string {
+	cfg, err := pgconn.ParseConfig(c.DSN)
+	if c.DSN == "" || err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d/%s", strings.ToLower(cfg.Host), cfg.Port, cfg.Database)
 }
 
 // Options are everything that a destination needs to know.

@@ -108,6 +108,9 @@ func (s *Sink) resume(ctx context.Context) (sink.Checkpoint, error) {
 	if err := s.setUp(ctx); err != nil {
 		return none, err
 	}
+	if err := s.claim(ctx); err != nil {
+		return none, err
+	}
 	return s.takeOver(ctx)
 }
 
