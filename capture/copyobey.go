@@ -57,6 +57,12 @@ func (k *copies) obey(ctx context.Context) error {
 
 func (k *copies) obeyOne(ctx context.Context, r *CopyRequest) error {
 	t := k.find(r.ID)
+	if t != nil && r.Round > t.Round {
+		if err := k.replace(ctx, t); err != nil {
+			return err
+		}
+		t = nil
+	}
 	if t == nil {
 		if r.Table == "" || r.Wanted == WantCancel {
 			return nil
@@ -88,6 +94,17 @@ func (k *copies) obeyOne(ctx context.Context, r *CopyRequest) error {
 	return t.store(ctx, k.capture.down)
 }
 
+// replace makes room for the next round of a copy.
+func (k *copies) replace(ctx context.Context, t *tableCopy) error {
+	if t.active() {
+		if err := k.settle(ctx, t, CopyCancelled, "another round of it is asked for"); err != nil {
+			return err
+		}
+	}
+	k.all = slices.DeleteFunc(k.all, func(o *tableCopy) bool { return o == t })
+	return nil
+}
+
 // asked takes up a copy that a person asks for. One that cannot be done fails, with the reason.
 func (k *copies) asked(ctx context.Context, r *CopyRequest) (*tableCopy, error) {
 	table, reason := k.meant(ctx, r)
@@ -96,6 +113,7 @@ func (k *copies) asked(ctx context.Context, r *CopyRequest) (*tableCopy, error) 
 	}
 	t := &tableCopy{table: table, learned: table.Table, busy: map[int]bool{}}
 	t.ID, t.Kind, t.State, t.Table, t.Where, t.Sink = r.ID, CopyAsked, CopyWaiting, r.Table, r.Where, r.Sink
+	t.Round = r.Round
 	if table.Table != nil {
 		t.OID, t.Whole = table.OID, len(table.Key) == 0
 	}

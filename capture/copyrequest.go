@@ -12,6 +12,9 @@ type CopyRequest struct {
 	Wanted string `json:"wanted"` // run | pause | cancel
 	// MaxRowsPerSecond is 0 for what the configuration says.
 	MaxRowsPerSecond int `json:"max_rows_per_second,omitempty"`
+	// Round is set where a program asks for a few rows again and again under one ID: a higher one is another copy,
+	// and takes the place of the one before.
+	Round int64 `json:"round,omitempty"`
 }
 
 // CopyStatus is the progress of a copy: in Status.Copies, and in the state topic under "copy/{id}".

@@ -249,9 +249,12 @@ func (w *copyWorker) disconnect() {
 
 // plan cuts a table into chunks.
 func (w *copyWorker) plan(ctx context.Context, j *job) error {
-	e, err := snapshot.Plan(ctx, w.conn, j.table, w.capture.cfg.Snapshot.chunkBytes())
-	if err != nil {
-		return w.giveUp(ctx, j, err)
+	e := snapshot.Estimate{Ranges: []snapshot.Range{{}}}
+	if !j.plan.few() {
+		var err error
+		if e, err = snapshot.Plan(ctx, w.conn, j.table, w.capture.cfg.Snapshot.chunkBytes()); err != nil {
+			return w.giveUp(ctx, j, err)
+		}
 	}
 	return w.copies.call(ctx, func(ctx context.Context) error {
 		t := j.plan

@@ -49,6 +49,8 @@ type copyRecord struct {
 	At change.LSN `json:"at,omitempty"`
 	// Gap is the position of the mark of the gap that a CopyRepair is for.
 	Gap change.LSN `json:"gap,omitempty"`
+	// Round is that of the wish.
+	Round int64 `json:"round,omitempty"`
 }
 
 // tableCopy brings the rows of a table into the stream, a chunk at a time. It belongs to the goroutine
@@ -89,6 +91,9 @@ func repairID(table string, mark change.LSN) string {
 func (t *tableCopy) active() bool {
 	return t.State == CopyWaiting || t.State == CopyCopying || t.State == CopyPaused
 }
+
+// few tells whether the copy is of a few rows that a program asks for by key: it is one chunk.
+func (t *tableCopy) few() bool { return t.Round != 0 }
 
 // partial tells whether readers lack rows of the table meanwhile.
 func (t *tableCopy) partial() bool { return t.active() && t.Kind != CopyAsked }

@@ -17,6 +17,8 @@ func (r *Runner) feed(ctx context.Context, consumer Consumer) (err error) {
 	defer ahead.stop()
 	offsets := r.commitOffsets(ctx)
 	defer offsets.stop()
+	asker := r.ask(ctx)
+	defer asker.stop()
 	applying, cancel := lingering(ctx, r.deps.DrainTimeout)
 	defer cancel()
 	defer r.metrics.forget()
@@ -33,7 +35,13 @@ func (r *Runner) feed(ctx context.Context, consumer Consumer) (err error) {
 			return fmt.Errorf("cannot apply the groups %s: %w", describe(b), err)
 		}
 		r.applied(ctx, b, offsets)
-		if !b.Open && r.note(b.Checkpoint) {
+		if b.Open {
+			continue
+		}
+		if err := asker.look(applying); err != nil {
+			return fmt.Errorf("cannot look for rows that are waited for: %w", err)
+		}
+		if r.note(b.Checkpoint) {
 			return errRest
 		}
 	}

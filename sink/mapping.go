@@ -178,13 +178,20 @@ func (m *mapper) along(ctx context.Context, p *path, c *change.Change) error {
 	if c.Early && errors.As(err, &lacks) && !Retryable(err) {
 		return nil // the row is not there yet
 	}
+	if errors.As(err, &lacks) && !Retryable(err) && m.await(p, c) {
+		return nil
+	}
 	if err != nil {
 		return p.explain(c, err)
 	}
 	if !ok {
+		m.absent(p, c)
 		return nil
 	}
 	if p.stale() && partial(out.After) {
+		if m.await(p, c) {
+			return nil
+		}
 		return p.hold(c, "an update left a TOASTed value unchanged, and what "+p.name()+" holds of it may be older: under deletes: ignore a row that stopped to match where stays as it was")
 	}
 	m.out = append(m.out, out)

@@ -56,6 +56,9 @@ type Deps struct {
 	Steering *Steering
 	// Post shows to other processes what waits for a person, nil for nothing; it may be nil.
 	Post func(ctx context.Context, w *Waiting) error
+	// Ask has capture send rows again, whole. It returns when that is durable. It may be nil: then nobody asks for the
+	// rows that a destination waits for.
+	Ask func(ctx context.Context, wishes []Wish) error
 	// DrainTimeout bounds the batch under way when Run is asked to stop; 0 is DefaultDrainTimeout.
 	DrainTimeout time.Duration
 	Log          *slog.Logger

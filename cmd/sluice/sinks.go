@@ -47,6 +47,7 @@ type sinkParts struct {
 	metrics  *sink.Metrics
 	shares   shares
 	drain    time.Duration
+	ask      func(context.Context, []sink.Wish) error
 }
 
 // newRunner wires one sink: its destination behind the runner, which opens a consumer behind the
@@ -80,6 +81,7 @@ func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
 		},
 		Steering: steering,
 		Post:     func(ctx context.Context, w *sink.Waiting) error { return postWaiting(ctx, p.kafka, &s.Config, w) },
+		Ask:      p.ask,
 		Offsets:  p.kafka, DrainTimeout: p.drain, Log: p.log, Metrics: p.metrics,
 	}), nil
 }

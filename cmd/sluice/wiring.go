@@ -13,6 +13,7 @@ import (
 	"github.com/sluicecdc/sluice/internal/control"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas/registry"
+	"github.com/sluicecdc/sluice/sink"
 )
 
 // startCapture wires capture to the publisher and runs it.
@@ -70,6 +71,7 @@ func (p *process) startSinks(life context.Context, client *kafka.Client, schemas
 	shared := sinkParts{
 		kafka: client, registry: schemas, log: p.log, metrics: p.metrics.sink,
 		shares: divide(p.cfg.Memory, len(p.what.sinks)), drain: p.cfg.DrainTimeout / 2, // capture has the first half
+		ask: func(ctx context.Context, wishes []sink.Wish) error { return askForRows(ctx, p.cfg, client, wishes) },
 	}
 	for _, name := range p.what.sinks {
 		runner, err := newRunner(p.cfg.Sinks[name], shared)

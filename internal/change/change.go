@@ -16,6 +16,9 @@ const (
 	// Sweep ends the repair of a table: rows that were not kept are deleted. It is made right of Kafka, of
 	// what an END says.
 	Sweep Op = 's'
+	// Await says that nobody right of Kafka has all values of the row whose key Before holds: it is asked for,
+	// and comes again whole. It is made right of Kafka, too.
+	Await Op = 'a'
 )
 
 // String gives the operation's letter.

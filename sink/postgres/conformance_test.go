@@ -115,6 +115,9 @@ func (d *database) Rows(t *testing.T, schema, name string) []sinktest.Row {
 	return d.rows(t, "SELECT * FROM "+table)
 }
 
+// Awaits tells the suite that rows of which values did not travel do not hold the sink.
+func (d *database) Awaits() bool { return true }
+
 func (d *database) Fence(t *testing.T) {
 	t.Helper()
 	d.exec(t, "UPDATE sluice.progress SET epoch = epoch + 1")

@@ -30,9 +30,6 @@ func (s *Sink) atRow(err error, c *change.Change, single bool) error {
 		return err
 	}
 	e.Key, e.t, e.row = t.shown(row), t, row
-	if errors.Is(err, errMissingRow) && t.opt.Filtered {
-		return unsent(t, row)
-	}
 	if errors.Is(err, errMissingRow) {
 		e.Fix = "somebody removed or changed the row there: copy it from the source, then start the sink again; nothing of the batch is in the destination"
 	}

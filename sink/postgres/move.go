@@ -17,7 +17,7 @@ func (s *Sink) move(ctx context.Context, p *plan, tp *tablePlan, del, cre *chang
 	}
 	row := fill(cre.After, del.Before)
 	if tp.t.unknown(row) {
-		if e := tp.find(del.Before); e != nil && !e.marked {
+		if e := tp.find(del.Before); e != nil && !e.marked && e.wait != waitBegins {
 			row = fill(row, e.row)
 		}
 	}
@@ -26,7 +26,7 @@ func (s *Sink) move(ctx context.Context, p *plan, tp *tablePlan, del, cre *chang
 		switch {
 		case err != nil:
 			return err
-		case carried == nil && !cre.Early:
+		case carried == nil && !cre.Early && !s.lenient(tp.t):
 			return unsent(tp.t, row)
 		}
 		row = carried
@@ -34,8 +34,12 @@ func (s *Sink) move(ctx context.Context, p *plan, tp *tablePlan, del, cre *chang
 	if err := s.remove(ctx, p, tp, del); err != nil {
 		return err
 	}
-	if row != nil {
+	switch {
+	case row != nil:
 		p.table(tp.t).put(change.Update, row, false, cre.Keep)
+	case !cre.Early:
+		s.awaits[tp.t.name] = true
+		p.table(tp.t).await(cre.After, cre.Keep)
 	}
 	return nil
 }
@@ -43,7 +47,7 @@ func (s *Sink) move(ctx context.Context, p *plan, tp *tablePlan, del, cre *chang
 // carry reads the unknown values of row from the destination's row under the old key, or under the
 // new one, where they are when the same batch is applied a second time. It gives nil when neither is there.
 func (s *Sink) carry(ctx context.Context, tp *tablePlan, row, old change.Row) (change.Row, error) {
-	if tp.emptied {
+	if e := tp.find(old); tp.emptied || e != nil && e.wait == waitBegins {
 		return nil, nil
 	}
 	if err := s.flush(ctx); err != nil {
@@ -79,7 +83,7 @@ func (s *Sink) lookUp(ctx context.Context, t *target, row, id change.Row) (chang
 		return "x." + t.cols[k].quoted + " = $" + strconv.Itoa(i+1) + "::text::" + t.cols[k].typ
 	})
 	found, err := s.query(ctx, "SELECT "+t.names(missing)+
-		" FROM "+t.name+" AS x WHERE "+where+t.current("x"), args...)
+		" FROM "+t.name+" AS x WHERE "+where+t.current("x")+s.unawaited(t), args...)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}
@@ -125,7 +129,7 @@ func (s *Sink) find(ctx context.Context, tb *change.Table, id change.Row) (chang
 
 // unsent is the error for a row whose unchanged values are not at the destination either.
 func unsent(t *target, row change.Row) error {
-	if t.opt.Filtered {
+	if t.opt.Filtered { // without a key it cannot be asked for
 		return &sink.HeldError{Table: t.opt.From, Why: sink.HoldValues, Reason: "the row " + t.shown(row) + " starts to match where, and unchanged TOASTed values of it did not travel in the log: " +
 			t.name + " does not hold them. Run at the source: ALTER TABLE ... REPLICA IDENTITY FULL, then let this sink begin with a new copy of the table"}
 	}

@@ -41,18 +41,12 @@ func (s *Sink) ownership(t *Table) owner {
 
 // claim makes this sink the owner of its tables and of no others, or says who is.
 func (s *Sink) claim(ctx context.Context) error {
-	have, err := s.present(ctx, ownersTable)
-	if err != nil {
-		return err
-	}
 	if err := s.execAll(ctx, []string{"BEGIN", "SELECT pg_catalog.pg_advisory_xact_lock(" + strconv.FormatInt(lockKey("setup"), 10) + ")"}); err != nil {
 		return err
 	}
-	if !have {
-		have, err = s.present(ctx, ownersTable)
-	}
-	if err == nil && !have {
-		err = s.execAll(ctx, append([]string{createOwners}, ownersComments...))
+	err := s.ensure(ctx, ownersTable, createOwners, ownersComments...)
+	if err == nil {
+		err = s.ensure(ctx, awaitedTable, createAwaited, awaitedComments...)
 	}
 	if err == nil {
 		err = s.claimTables(ctx)
@@ -62,6 +56,15 @@ func (s *Sink) claim(ctx context.Context) error {
 	}
 	_, err = s.exec(ctx, "COMMIT")
 	return err
+}
+
+// ensure makes a table of ours that is not there.
+func (s *Sink) ensure(ctx context.Context, table, create string, comments ...string) error {
+	have, err := s.present(ctx, table)
+	if err != nil || have {
+		return err
+	}
+	return s.execAll(ctx, append([]string{create}, comments...))
 }
 
 func (s *Sink) claimTables(ctx context.Context) error {

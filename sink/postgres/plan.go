@@ -52,7 +52,18 @@ type entry struct {
 	early bool
 	// keep says that a repair leaves the row.
 	keep bool
+	// wait says whether the row is waited for.
+	wait wait
 }
+
+// wait is what a plan knows of a row that may be waited for.
+type wait byte
+
+const (
+	waitUnknown wait = iota
+	waitOver         // it was written whole, or deleted
+	waitBegins       // nobody has all values of it
+)
 
 func newPlan() *plan { return &plan{by: map[*target]*tablePlan{}} }
 
@@ -118,6 +129,9 @@ func (tp *tablePlan) newKey() string {
 func (tp *tablePlan) put(op change.Op, row change.Row, early bool, keep change.LSN) {
 	e := tp.entry(row)
 	tp.mixed = tp.mixed || op == change.Update
+	if !tp.t.unknown(row) {
+		e.wait = waitOver
+	}
 	e.row = fill(row, e.row)
 	e.marked = false
 	e.partial = tp.t.unknown(e.row)
@@ -129,17 +143,26 @@ func (tp *tablePlan) put(op change.Op, row change.Row, early bool, keep change.L
 
 // remove says that the row was deleted, by the table's policy.
 func (tp *tablePlan) remove(c *change.Change) {
+	e := tp.entry(c.Before)
+	tp.mixed, e.wait = true, waitOver
 	if tp.t.opt.Deletes == Ignore {
 		return
 	}
-	e := tp.entry(c.Before)
-	tp.mixed = true
 	e.commit, e.time = c.Commit, c.Time
 	if tp.t.opt.Deletes == Soft {
 		e.marked = true
 		return
 	}
 	e.row, e.gone, e.partial = nil, true, false
+}
+
+// await says that nobody has all values of the row with the key in id.
+func (tp *tablePlan) await(id change.Row, keep change.LSN) {
+	e := tp.entry(id)
+	tp.mixed, e.wait = true, waitBegins
+	if keep != 0 {
+		e.keep, tp.keep = true, keep
+	}
 }
 
 // empty says that every row was deleted for good.

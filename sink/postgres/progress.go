@@ -133,7 +133,7 @@ func (s *Sink) readCheckpoint(r [][]byte) (cp sink.Checkpoint, err error) {
 }
 
 const writeProgress = `UPDATE sluice.progress SET commit_lsn = $3, commit_time = $4, applied_at = pg_catalog.clock_timestamp(),
-	complete = $5, offsets = $6 WHERE sink = $1 AND source = $2 AND epoch = $7`
+	complete = $5 AND NOT EXISTS (SELECT FROM sluice.awaited AS w WHERE w.sink = $1 AND w.source = $2), offsets = $6 WHERE sink = $1 AND source = $2 AND epoch = $7`
 
 // checkpointArgs are the parameters of writeProgress.
 func (s *Sink) checkpointArgs(cp *sink.Checkpoint) ([]any, error) {

@@ -70,7 +70,7 @@ func (s *Sink) Rehearse(ctx context.Context, want func(*Table) bool, rows int) (
 	if err != nil {
 		return nil, s.wrap("connect to", "", err)
 	}
-	stage := &Sink{o: s.o, log: s.log, tables: s.tables, conn: conn, user: cfg.User, database: cfg.Database}
+	stage := &Sink{o: s.o, log: s.log, tables: s.tables, awaits: map[string]bool{}, conn: conn, user: cfg.User, database: cfg.Database}
 	stage.forget()
 	defer stage.disconnect()
 	var all []Rehearsal

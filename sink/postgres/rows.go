@@ -111,7 +111,10 @@ func (s *Sink) updateRows(ctx context.Context, tp *tablePlan) error {
 		if e.row == nil || !e.partial {
 			continue
 		}
-		if tp.emptied || e.gone {
+		if gone := tp.emptied || e.gone; gone && tp.t.opt.Filtered {
+			e.row, e.wait = nil, waitBegins
+			continue
+		} else if gone {
 			return unsent(tp.t, e.row)
 		}
 		if p := (part{tp.t.mask(e.row), e.early}); groups[p] == nil {
@@ -119,7 +122,7 @@ func (s *Sink) updateRows(ctx context.Context, tp *tablePlan) error {
 		}
 	}
 	for p, cols := range groups {
-		st := statement{kind: "update " + p.mask, cols: cols, sql: func() string { return tp.t.updateSQL(cols) }, exact: !p.early}
+		st := statement{kind: "update " + p.mask, cols: cols, sql: func() string { return tp.t.updateSQL(cols) }, exact: !p.early && !s.lenient(tp.t)}
 		if err := s.run(ctx, tp, st, func(e *entry) change.Row {
 			if e.row != nil && e.partial && e.early == p.early && tp.t.mask(e.row) == p.mask {
 				return e.row

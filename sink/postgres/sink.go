@@ -54,11 +54,14 @@ type Sink struct {
 	progress string             // the prepared statement that writes the checkpoint
 	held     *change.Change     // a copy of delete(old) whose create(new) comes with the next piece
 	copybuf  []byte
+	// awaits are the destination tables, in SQL, of which rows may be waited for.
+	awaits map[string]bool
 }
 
 var (
-	_ sink.Sink   = (*Sink)(nil)
-	_ sink.Finder = (*Sink)(nil)
+	_ sink.Sink    = (*Sink)(nil)
+	_ sink.Finder  = (*Sink)(nil)
+	_ sink.Awaiter = (*Sink)(nil)
 )
 
 // New gives a destination; it does not connect.
@@ -66,7 +69,7 @@ func New(o Options) (*Sink, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Sink{o: o, log: o.Log, tables: map[string]*Table{}}
+	s := &Sink{o: o, log: o.Log, tables: map[string]*Table{}, awaits: map[string]bool{}}
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -109,6 +112,9 @@ func (s *Sink) resume(ctx context.Context) (sink.Checkpoint, error) {
 		return none, err
 	}
 	if err := s.claim(ctx); err != nil {
+		return none, err
+	}
+	if err := s.recall(ctx); err != nil {
 		return none, err
 	}
 	return s.takeOver(ctx)

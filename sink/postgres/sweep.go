@@ -53,8 +53,8 @@ func (s *Sink) keepRows(ctx context.Context, tp *tablePlan) error {
 		return "INSERT INTO " + k.kept + " SELECT " + list(t.key, ", ", t.cast) + " FROM " + source(t.key) + " ON CONFLICT DO NOTHING"
 	}}
 	return s.run(ctx, tp, st, func(e *entry) change.Row {
-		if e.keep && e.row != nil {
-			return e.row
+		if e.keep && (e.row != nil || e.wait == waitBegins) {
+			return e.id
 		}
 		return nil
 	})
@@ -140,6 +140,9 @@ func (s *Sink) sweep(ctx context.Context, p *plan, tp *tablePlan, c *change.Chan
 	slice, args := t.sliceSQL(c, nil)
 	first, err := s.markSwept(ctx, t, c, slice, args)
 	if err != nil || !first {
+		return err
+	}
+	if err := s.sweepWaits(ctx, t, c, k); err != nil {
 		return err
 	}
 	if t.opt.Deletes != Ignore {

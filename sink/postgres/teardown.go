@@ -35,6 +35,9 @@ func (s *Sink) removeProgress(ctx context.Context) error {
 	if err == nil {
 		err = s.disown(ctx)
 	}
+	if err == nil {
+		err = s.removeWaits(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -68,7 +71,7 @@ func (s *Sink) removeRepairs(ctx context.Context) error {
 
 // dropProgress drops our tables, and the schema when it was the last thing in it.
 func (s *Sink) dropProgress(ctx context.Context) error {
-	if _, err := s.exec(ctx, "DROP TABLE IF EXISTS sluice.progress, sluice.shapes, sluice.repairs, sluice.owners"); err != nil {
+	if _, err := s.exec(ctx, "DROP TABLE IF EXISTS sluice.progress, sluice.shapes, sluice.repairs, sluice.owners, sluice.awaited"); err != nil {
 		return err
 	}
 	rows, err := s.query(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_depend

@@ -67,6 +67,13 @@ func (s *Sink) plan(ctx context.Context, p *plan, cs []change.Change) error {
 		return s.move(ctx, p, tp, c, &cs[1])
 	case c.Op == change.Delete:
 		return s.remove(ctx, p, tp, c)
+	case c.Op == change.Await:
+		if err := tp.t.check(c.Before, "the key"); err != nil {
+			return err
+		}
+		s.awaits[tp.t.name] = true
+		tp.await(c.Before, c.Keep)
+		return nil
 	}
 	return tp.write(c)
 }
@@ -134,6 +141,9 @@ func (tp *tablePlan) write(c *change.Change) error {
 		switch {
 		case c.Early && (e == nil && tp.emptied || e != nil && (e.marked || e.gone && e.row == nil)):
 			return nil // the row is not there yet
+		case e != nil && e.marked && tp.t.opt.Filtered:
+			tp.await(row, c.Keep)
+			return nil
 		case e != nil && e.marked:
 			return unsent(tp.t, row) // it comes back, and what is kept of it is what it was when it left
 		}
@@ -173,14 +183,16 @@ func (s *Sink) truncate(ctx context.Context, p *plan, tp *tablePlan, c *change.C
 		return &sink.HeldError{Table: tp.t.opt.From, Why: sink.HoldTruncate, Reason: "it was truncated at the source and the sink's truncate is refuse: " +
 			"nothing was changed at the destination. Set truncate: apply for the table and start the sink again to delete the rows of " + tp.t.name +
 			", or put the rows back at the source"}
-	case tp.t.opt.Deletes == Ignore:
-		return nil
 	case tp.t.opt.Deletes == Hard && c.Before == nil:
 		tp.empty()
 		return nil
 	}
 	if err := s.execute(ctx, p); err != nil {
 		return err
+	}
+	s.cancelWaits(tp.t, c)
+	if tp.t.opt.Deletes == Ignore {
+		return nil
 	}
 	sql, args := tp.t.truncateSQL(c)
 	s.queue.add(sql, args, expect{t: tp.t, rows: -1})
@@ -203,12 +215,16 @@ func (s *Sink) execute(ctx context.Context, p *plan) error {
 func (s *Sink) executeTable(ctx context.Context, tp *tablePlan) error {
 	if tp.emptied {
 		s.queue.add("DELETE FROM "+tp.t.name, nil, expect{t: tp.t, rows: -1})
+		s.cancelWaits(tp.t, &change.Change{})
 	}
 	if len(tp.t.key) == 0 {
 		return s.executeOps(ctx, tp)
 	}
 	tp.sort()
 	if err := s.writeRows(ctx, tp); err != nil {
+		return err
+	}
+	if err := s.waitRows(ctx, tp); err != nil {
 		return err
 	}
 	return s.keepRows(ctx, tp)

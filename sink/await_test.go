@@ -1,0 +1,109 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func TestWishes(t *testing.T) {
+	var c Config
+	if err := yaml.Unmarshal([]byte(`
+tables:
+  - {from: public.people, to: crm.contacts, columns: {key: id, name: full_name}, deletes: hard}
+  - {from: public.plain, deletes: hard}
+  - {from: public.ours, to: crm.all, columns: {kind: "'ours'", id: number}, deletes: hard}
+  - {from: public.theirs, to: crm.all, columns: {kind: "'theirs'", id: id}, deletes: hard}`), &c); err != nil {
+		t.Fatal(err)
+	}
+	c.Name = "billing"
+	c.SetDefaults()
+	got := c.wishes([]Awaited{
+		{Schema: "crm", Name: "contacts", Columns: []string{"key"}, Key: []string{"1"}},
+		{Schema: "crm", Name: "contacts", Columns: []string{"key"}, Key: []string{"2"}},
+		{Schema: "public", Name: "plain", Columns: []string{"a", "b"}, Key: []string{"x", "y"}},
+		{Schema: "crm", Name: "all", Columns: []string{"kind", "id"}, Key: []string{"theirs", "7"}},
+		{Schema: "crm", Name: "gone", Columns: []string{"id"}, Key: []string{"7"}},
+	})
+	want := "[{billing public.people [id] [[1] [2]] 0} {billing public.plain [a b] [[x y]] 0} {billing public.theirs [id] [[7]] 0}]"
+	if fmt.Sprint(got) != want {
+		t.Errorf("got  %v\nwant %s", got, want)
+	}
+}
+
+// waiting is a destination that waits for rows with the numbers.
+type waiting struct {
+	Sink
+	Awaiter
+	rows []int64
+}
+
+func (w *waiting) Awaited(_ context.Context, n int) (all []Awaited, err error) {
+	for _, r := range w.rows[:min(n, len(w.rows))] {
+		all = append(all, Awaited{Number: r, Schema: "public", Name: "t", Columns: []string{"id"}, Key: []string{fmt.Sprint(r)}})
+	}
+	return all, nil
+}
+
+// The next rows are asked for when those of the wish before have come, or after long; a wish that cannot be placed is
+// placed again.
+func TestAskedOneAfterTheOther(t *testing.T) {
+	dest := &waiting{rows: []int64{1, 2}}
+	placed := make(chan []Wish)
+	failing := errors.New("no Kafka")
+	fail := make(chan error, 1)
+	ask := func(ctx context.Context, wishes []Wish) error {
+		select {
+		case err := <-fail:
+			return err
+		case placed <- wishes:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	c := Config{Name: "billing", Source: "crm", Tables: []Table{{From: "public.t"}}}
+	r := New(c, dest, Deps{Ask: ask, Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(prometheus.NewRegistry())})
+	a := r.ask(t.Context())
+	defer a.stop()
+	var last int64
+	want := func(keys string) {
+		t.Helper()
+		select {
+		case wishes := <-placed:
+			if len(wishes) != 1 || fmt.Sprint(wishes[0].Keys) != keys || wishes[0].Round <= last {
+				t.Errorf("placed %v, want keys %s in a later round", wishes, keys)
+			}
+			last = wishes[0].Round
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing was placed")
+		}
+	}
+	look := func() {
+		t.Helper()
+		for before := a.at; a.at.Equal(before); { // until the goroutine is ready for it
+			if err := a.look(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fail <- failing
+	look()
+	want("[[1] [2]]")
+	dest.rows = []int64{2, 3, 4}
+	if err := a.look(t.Context()); err != nil || a.last != 2 {
+		t.Fatalf("row 2 has not come, and others were asked for: %v", err)
+	}
+	dest.rows = []int64{3, 4}
+	look()
+	want("[[3] [4]]")
+	a.at = a.at.Add(-2 * askAgain)
+	look()
+	want("[[3] [4]]")
+}
