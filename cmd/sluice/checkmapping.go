@@ -80,7 +80,7 @@ func verdictsOn(part, what string, m *transform.Mapping, err error) []finding {
 	if columns := m.MayLack(); len(columns) > 0 {
 		t := m.Source()
 		found = append(found, finding{part, verdictWarning, what,
-			fmt.Sprintf("values of %s over about 2 kB do not travel with an update that leaves them alone: where the mapping needs one that the destination does not hold either, the sink is held", strings.Join(columns, ", ")),
+			fmt.Sprintf("values of %s over about 2 kB do not travel with an update that leaves them alone: where the mapping needs one that the destination does not hold either, the row is asked for at the source and comes a little later", strings.Join(columns, ", ")),
 			"ALTER TABLE " + change.FormatName(t.Schema, t.Name) + " REPLICA IDENTITY FULL"})
 	}
 	return found
