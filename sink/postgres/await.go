@@ -29,12 +29,19 @@ var awaitedComments = []string{
 	`COMMENT ON COLUMN sluice.awaited.key IS 'The row''s key as texts, in the order of columns'`,
 }
 
-// recall looks for which tables there are rows to wait for.
+// recall looks for which tables there are rows to wait for. For one that the configuration has no more, nothing comes.
 func (s *Sink) recall(ctx context.Context) error {
 	rows, err := s.query(ctx, "SELECT DISTINCT destination FROM sluice.awaited WHERE sink = $1 AND source = $2", s.o.Name, s.o.Source)
 	clear(s.awaits)
 	for _, r := range rows {
-		s.awaits[string(r[0])] = true
+		name := string(r[0])
+		if s.named(name) != nil {
+			s.awaits[name] = true
+			continue
+		}
+		if _, err := s.exec(ctx, "DELETE FROM sluice.awaited WHERE sink = $1 AND source = $2 AND destination = $3", s.o.Name, s.o.Source, name); err != nil {
+			return err
+		}
 	}
 	return err
 }
@@ -69,10 +76,10 @@ func (s *Sink) Awaited(ctx context.Context, n int) (all []sink.Awaited, err erro
 		if err != nil {
 			return nil, s.wrap("ask", awaitedTable, err)
 		}
-		if t := s.named(string(r[1])); t != nil {
+		if t := s.named(string(r[1])); t != nil { // recall has seen to it
 			one.Schema, one.Name = t.ToSchema, t.ToName
-			all = append(all, one)
 		}
+		all = append(all, one)
 	}
 	return all, nil
 }

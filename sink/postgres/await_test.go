@@ -188,6 +188,21 @@ func TestManyRowsAreWaitedFor(t *testing.T) {
 	d.want(t, "SELECT count(*), (SELECT complete FROM sluice.progress), (SELECT count(*) FROM t) FROM sluice.awaited", "0|t|20000")
 }
 
+// Nobody waits for rows of a table that the configuration has no more, and teardown leaves nothing.
+func TestWaitsOfATableThatIsTakenOut(t *testing.T) {
+	d := fresh(t)
+	m := d.mapped(t, "{from: public.t, deletes: hard, where: name != 'out'}")
+	m.apply(update(things, "1", "in", lacks))
+	_ = m.sink.Close()
+	s := d.resumed(t, hard("others"))
+	d.want(t, "SELECT count(*) FROM sluice.awaited", "0")
+	_ = s.Close()
+	if err := s.Teardown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	d.want(t, "SELECT count(*) FROM pg_namespace WHERE nspname = 'sluice'", "0")
+}
+
 // A repair after a gap ends the waits for rows that are no more.
 func TestRepairEndsWaits(t *testing.T) {
 	d := fresh(t)

@@ -93,10 +93,3 @@ func (o *Options) ours(schema, name string) *Table {
 	}
 	return &o.Tables[i]
 }
-
-// archives tells whether a table of the sink moves its rows there.
-func (o *Options) archives(schema, name string) bool {
-	return slices.ContainsFunc(o.Tables, func(t Table) bool {
-		return t.Deletes == Archive && t.ArchiveSchema == schema && t.ArchiveName == name
-	})
-}
