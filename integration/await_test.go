@@ -14,17 +14,20 @@ import (
 const lacking = `
   hard:
     type: postgres
+    breaker: off
     dsn: ${DESTINATION_DSN}
     tables:
       - {from: public.deals, to: hard.deals, columns: {number: id, place: region, body: body, n: n}, where: stage == 'won', deletes: hard, truncate: apply}
   soft:
     type: postgres
+    breaker: off
     dsn: ${DESTINATION_DSN}
     tables:
       - {from: public.deals, to: soft.deals, where: stage == 'won', deletes: {soft: {gone: true}}, truncate: apply}
       - {from: public.deals, to: soft.sizes, columns: {id: id, region: region, size: size(body) + n}, where: size(body) > 3000, deletes: {archive: archived.sizes}, truncate: apply}
   ignore:
     type: postgres
+    breaker: off
     dsn: ${DESTINATION_DSN}
     tables:
       - {from: public.deals, to: ignored.deals, where: stage == 'won', deletes: ignore, truncate: apply}

@@ -51,6 +51,28 @@ func (w *waiting) Awaited(_ context.Context, n int) (all []Awaited, err error) {
 	return all, nil
 }
 
+// finding is a destination that finds and waits for rows, as the breaker and the mappings must leave it.
+type finding struct {
+	Sink
+	Finder
+	Awaiter
+}
+
+func TestAwaiterBehindBreakerAndMappings(t *testing.T) {
+	c := Config{Tables: []Table{{From: "public.t", To: "public.u"}}}
+	s, err := Mapped(Guarded(&finding{}, &c, nil, slog.New(slog.DiscardHandler), NewMetrics(prometheus.NewRegistry())), &c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := s.(*mapper)
+	if _, can := m.Sink.(Awaiter); !can {
+		t.Error("rows are not waited for behind the breaker")
+	}
+	if _, can := m.Sink.(Finder); !can {
+		t.Error("rows are not found behind the breaker")
+	}
+}
+
 // The next rows are asked for when those of the wish before have come, or after long; a wish that cannot be placed is
 // placed again.
 func TestAskedOneAfterTheOther(t *testing.T) {

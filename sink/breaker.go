@@ -109,10 +109,21 @@ func Guarded(dest Sink, c *Config, s *Steering, log *slog.Logger, m *Metrics) Si
 		b.guards[t.destination()] = &guard{limits: c.limits(t), to: t.destination(), source: t.label(),
 			keeps: t.Deletes.Policy == DeleteIgnore, refuses: t.Truncate != TruncateApply}
 	}
-	if f, ok := dest.(Finder); ok {
+	f, finds := dest.(Finder)
+	a, awaits := dest.(Awaiter)
+	switch {
+	case finds && awaits:
+		return &awaitingBreaker{findingBreaker{b, f}, a}
+	case finds:
 		return &findingBreaker{b, f}
 	}
 	return b
+}
+
+// awaitingBreaker is the breaker of a destination that also waits for rows.
+type awaitingBreaker struct {
+	findingBreaker
+	Awaiter
 }
 
 // findingBreaker is the breaker of a destination that finds rows.
@@ -244,7 +255,7 @@ func (b *breaker) settle(commit change.LSN) {
 // a number that must be asked for.
 func (g *guard) tallied(c *change.Change) (t tally, rows int64) {
 	switch {
-	case c.Op == change.Update, c.Op == change.Delete && c.OtherKey != nil:
+	case c.Op == change.Update, c.Op == change.Await, c.Op == change.Delete && c.OtherKey != nil:
 		if c.Early && c.Keep == 0 {
 			return rewrites, 0 // the table is being filled
 		}
@@ -420,7 +431,7 @@ func (b *breaker) skipped(g *guard, c *change.Change) bool {
 	switch c.Op {
 	case change.Create: // of a key change whose other half was left out
 		return c.OtherKey != nil && b.moved == half{c.Table, c.Commit, c.Ordinal - 1}
-	case change.Update:
+	case change.Update, change.Await:
 		return left(HoldUpdates)
 	case change.Truncate:
 		return left(HoldTruncate) || left(HoldDeletes)
