@@ -315,7 +315,10 @@ func (b *breaker) weigh(ctx context.Context, c *change.Change) (held bool, err e
 		of += g.gone
 	}
 	g.enough[t] = known{g.limits.share * float64(of), slot}
-	if of > 0 && float64(sum) <= g.enough[t].rows {
+	if of == 0 { // it has nothing to lose but what this batch brings
+		g.enough[t].rows = 2 * float64(sum)
+	}
+	if float64(sum) <= g.enough[t].rows {
 		return false, nil
 	}
 	b.breach = newBreach(g, c, t, sum, of, keys)
