@@ -48,3 +48,17 @@ func (c *Capture) writeLedger(ctx context.Context, l ledger) error {
 	}
 	return nil
 }
+
+// Shift gives by how much positions are more than the LSNs of the source's log, by the entries of the state
+// topic, and whether a gap in the log is being bridged, so that another one comes.
+func Shift(state map[string][]byte) (by change.LSN, bridging bool, err error) {
+	var l ledger
+	b, ok := state[ledgerKey]
+	if !ok {
+		return 0, false, nil
+	}
+	if err := json.Unmarshal(b, &l); err != nil {
+		return 0, false, fmt.Errorf("cannot read the ledger of capture: %w", err)
+	}
+	return l.Shift, l.Gap != nil, nil
+}

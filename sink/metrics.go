@@ -76,6 +76,19 @@ func (m *Metrics) skip(sink, table string, n int64) {
 // CutShort gives the counter of a sink's records that were dropped because their group never ended.
 func (m *Metrics) CutShort(sink string) prometheus.Counter { return m.dropped.WithLabelValues(sink) }
 
+// SetDrift shows what was found last of the tables of a sink.
+func (m *Metrics) SetDrift(sink string, all []Drift) {
+	sums := map[[2]string]int64{} // a table may have several destinations
+	for i := range all {
+		for kind, rows := range all[i].Kinds() {
+			sums[[2]string{all[i].Table, kind}] += rows
+		}
+	}
+	for labels, rows := range sums {
+		m.drift.WithLabelValues(sink, labels[0], labels[1]).Set(float64(rows))
+	}
+}
+
 // lagCollector asks for the lag when it is scraped, so that it grows while nothing is applied.
 type lagCollector struct {
 	desc  *prometheus.Desc
@@ -134,7 +147,7 @@ func newSinkMetrics(m *Metrics, cfg *Config) *sinkMetrics {
 			s.hold(&HeldError{Table: name, Why: why}, 0)
 		}
 		m.skipped.WithLabelValues(cfg.Name, name)
-		for _, kind := range []string{"missing", "extra", "different"} {
+		for kind := range (&Drift{}).Kinds() {
 			m.drift.WithLabelValues(cfg.Name, name, kind)
 		}
 	}

@@ -39,4 +39,6 @@ type Status struct {
 	Complete bool `json:"complete"`
 	// Parked counts the records that were set aside.
 	Parked int64 `json:"parked"`
+	// Drift is what sluice verify found last, by table.
+	Drift []Drift `json:"drift,omitempty"`
 }

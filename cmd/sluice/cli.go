@@ -31,6 +31,7 @@ type cli struct {
 	Skip     skipCmd     `cmd:"" help:"Leave out what holds a sink."`
 	Sync     syncCmd     `cmd:"" help:"Have a sink with a cadence apply what there is now."`
 	Snapshot snapshotCmd `cmd:"" help:"Copy tables again, and see and steer the copies that are under way."`
+	Verify   verifyCmd   `cmd:"" help:"Compare destinations with the source, row by row, and repair what differs."`
 	Tail     tailCmd     `cmd:"" help:"Print the records of a topic as JSON lines."`
 	Schema   schemaCmd   `cmd:"" help:"Show a table's records, or what a statement would do to them."`
 	Rehearse rehearseCmd `cmd:"" help:"Show what inserts, updates, deletes and TRUNCATEs would do at the destinations, without doing it."`

@@ -45,6 +45,7 @@ func (k *runningSink) status(started time.Time) sink.Status {
 		return sink.Status{State: sink.StateStopped, Reason: "waits for Kafka", LagSeconds: time.Since(started).Seconds()}
 	}
 	s := k.runner.Status()
+	s.Drift = k.drift
 	if k.failed != nil {
 		s.State, s.Reason = sink.StateStopped, k.failed.Error()
 	}

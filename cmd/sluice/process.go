@@ -33,6 +33,7 @@ type process struct {
 type runningSink struct {
 	runner *sink.Runner // nil until Kafka answered
 	failed error
+	drift  []sink.Drift // as sluice verify found it last
 }
 
 func newProcess(cfg *config.Config, what parts, log *slog.Logger) *process {

@@ -18,6 +18,9 @@ import (
 	"github.com/sluicecdc/sluice/sink"
 )
 
+// copyRequested is the state of a copy that capture has not taken up.
+const copyRequested = "requested"
+
 // snapshotPrefix begins the keys of wishes about copies.
 const snapshotPrefix = "snapshot/"
 
@@ -287,7 +290,7 @@ func (d *desk) copies(ctx context.Context) ([]capture.CopyStatus, error) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(requests)) {
 		r := requests[id]
-		all = append(all, capture.CopyStatus{ID: id, Table: r.Table, Kind: capture.CopyAsked, State: "requested", Where: r.Where, Sink: r.Sink})
+		all = append(all, capture.CopyStatus{ID: id, Table: r.Table, Kind: capture.CopyAsked, State: copyRequested, Where: r.Where, Sink: r.Sink})
 	}
 	return all, nil
 }

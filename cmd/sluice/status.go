@@ -136,6 +136,8 @@ type sinkStatus struct {
 	Waiting     *sink.Waiting `json:"waiting,omitempty"`
 	Complete    bool          `json:"complete"`
 	Parked      int64         `json:"parked"`
+
+	Drift []sink.Drift `json:"drift,omitempty"`
 }
 
 func (o overview) answered() []answer {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluicecdc/sluice/capture"
+	"github.com/sluicecdc/sluice/sink"
 )
 
 // table prints the overview for people: one line for capture, one for each sink, and one for each
@@ -49,6 +50,9 @@ func (s *processStatus) rows(t io.Writer) {
 	for _, name := range slices.Sorted(maps.Keys(s.Sinks)) {
 		k := s.Sinks[name]
 		fmt.Fprintf(t, "sink %s\t%s\t%s\tapplied %s\t%s%s\n", name, k.State, lag(k.LagSeconds), k.AppliedLSN, k.progress(), because(k.reason()))
+		for i := range k.Drift {
+			driftLine(t, name, &k.Drift[i])
+		}
 	}
 }
 
@@ -74,6 +78,15 @@ func (k sinkStatus) reason() string {
 		return k.Waiting.Counted() + ", see below"
 	}
 	return k.Reason
+}
+
+// driftLine shows a table that was not as it should be when it was verified last.
+func driftLine(t io.Writer, name string, d *sink.Drift) {
+	if d.Missing+d.Extra+d.Different == 0 {
+		return
+	}
+	fmt.Fprintf(t, "drift %s\t%s\t\t\t%d missing, %d extra, %d different at %s; sluice verify %s --repair mends it\n", d.Table, d.Destination,
+		d.Missing, d.Extra, d.Different, d.VerifiedAt.Format(time.RFC3339), name)
 }
 
 // copyRow shows a copy that is under way or did not come to its end.

@@ -113,6 +113,9 @@ func (p *process) steer(ctx context.Context, client *kafka.Client) {
 }
 
 func (p *process) runSink(life context.Context, name string) error {
+	watching, stop := context.WithCancel(life)
+	watched := start(func() error { p.watchDrift(watching, name); return nil })
+	defer func() { stop(); _ = watched.wait() }()
 	err := p.sinks[name].runner.Run(life)
 	if err == nil {
 		return nil

@@ -38,6 +38,9 @@ func (s *Sink) removeProgress(ctx context.Context) error {
 	if err == nil {
 		err = s.removeWaits(ctx)
 	}
+	if err == nil {
+		err = s.removeDrift(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -69,9 +72,18 @@ func (s *Sink) removeRepairs(ctx context.Context) error {
 	return err
 }
 
+// removeDrift removes what was found of this sink.
+func (s *Sink) removeDrift(ctx context.Context) error {
+	have, err := s.present(ctx, driftTable)
+	if err == nil && have {
+		_, err = s.exec(ctx, "DELETE FROM sluice.drift WHERE sink = $1 AND source = $2", s.o.Name, s.o.Source)
+	}
+	return err
+}
+
 // dropProgress drops our tables, and the schema when it was the last thing in it.
 func (s *Sink) dropProgress(ctx context.Context) error {
-	if _, err := s.exec(ctx, "DROP TABLE IF EXISTS sluice.progress, sluice.shapes, sluice.repairs, sluice.owners, sluice.awaited"); err != nil {
+	if _, err := s.exec(ctx, "DROP TABLE IF EXISTS sluice.progress, sluice.shapes, sluice.repairs, sluice.drift, sluice.owners, sluice.awaited"); err != nil {
 		return err
 	}
 	rows, err := s.query(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_depend
