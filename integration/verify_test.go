@@ -7,14 +7,18 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sluicecdc/sluice/bench/load"
+	"github.com/sluicecdc/sluice/integration/harness"
 )
 
 // verified is a line of sluice verify --json: a row, or a table's result.
@@ -174,6 +178,89 @@ sinks:
 	d.verify(0)
 	d.expectCount(`select count(*) from "Else".gone where key in (13, 50, 44)`, 4) // 44 left twice
 	d.expectCount(`select count(*) from kept where id in (1, 11) and v = 'changed' or id = 7000`, 3)
+	d.stop(sink)
+	d.stop(capture)
+}
+
+// A commit that is in the log and at the destination, and that nobody can see at the source while it waits for a
+// synchronous standby, is no drift.
+func TestVerifyCommitThatCannotBeSeen(t *testing.T) {
+	pg := harness.Postgres(t, harness.Options{Version: 15, Settings: map[string]string{"synchronous_standby_names": "nobody", "synchronous_commit": "local"}})
+	d := newDeployment(t, 15, []string{"public.items"}, nil)
+	d.source = pg.NewDatabase()
+	d.exec(`create table items (id int primary key, v text)`, `insert into items select g, 'v' from generate_series(1, 10) g`)
+	capture, sink := d.start("capture"), d.start("sink", "copy")
+	d.caughtUp(60 * time.Second)
+	d.exec(`update items set v = 'v' where id = 5`) // the first change describes the table, and waits until it can be seen
+	d.caughtUp(60 * time.Second)
+	committed := make(chan error, 1)
+	go func() {
+		conn, err := pgx.Connect(context.Background(), d.source)
+		if err == nil {
+			_, err = conn.Exec(context.Background(), `set synchronous_commit = on; begin; update items set v = 'w' where id = 1; delete from items where id = 2; insert into items values (11, 'x'); commit`)
+			_ = conn.Close(context.Background())
+		}
+		committed <- err
+	}()
+	eventually(t, 30*time.Second, "the destination to have the commit", func() bool {
+		return scan[int](t, d.destination, `select count(*) from items where id = 1 and v = 'w' or id = 11`) == 2
+	})
+	results, rows := d.verify(0)
+	if r := results["copy public.items public.items"]; r == nil || r.Undecided != 3 || len(rows) != 3 {
+		t.Errorf("%+v, %v", r, rows)
+	}
+	d.exec(`select pg_cancel_backend(pid) from pg_stat_activity where wait_event = 'SyncRep'`)
+	if err := <-committed; err != nil {
+		t.Fatal(err)
+	}
+	results, _ = d.verify(0)
+	if r := results["copy public.items public.items"]; r == nil || r.Undecided != 0 {
+		t.Errorf("%+v", r)
+	}
+	d.stop(sink)
+	d.stop(capture)
+}
+
+// A large table is verified with little memory. SLUICE_VERIFY_ROWS is its size, by hand.
+func TestVerifyLarge(t *testing.T) {
+	rows, err := strconv.Atoi(os.Getenv("SLUICE_VERIFY_ROWS"))
+	if err != nil {
+		t.Skip("set SLUICE_VERIFY_ROWS to a number of rows")
+	}
+	d := newDeployment(t, 18, []string{"public.orders"}, func(text string) string {
+		return strings.Replace(text, "{from: public.orders, ", "{from: public.orders, "+os.Getenv("SLUICE_VERIFY_KEYS"), 1)
+	})
+	d.exec(`create table orders (id bigint primary key, customer int, state text, total numeric(10,2), note text, at timestamptz)`,
+		fmt.Sprintf(`insert into orders select g, g %% 1000, 'open', g / 7.0, md5(g::text), '2026-01-01'::timestamptz + g * interval '1 second' from generate_series(1, %d) g`, rows), `analyze`)
+	capture, sink := d.start("capture"), d.start("sink", "copy")
+	d.caughtUp(30 * time.Minute)
+	run := func(status int, args ...string) string {
+		path, err := binary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		cmd := exec.CommandContext(t.Context(), path, append(append([]string{"verify"}, args...), "-c", d.config)...)
+		cmd.Env, cmd.Dir = append(os.Environ(), d.env()...), d.folder
+		out, _ := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != status {
+			t.Fatalf("verify: exit %d:\n%s", cmd.ProcessState.ExitCode(), out)
+		}
+		usage, _ := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		t.Logf("verify %v: %s, %d MiB, %s of CPU", args, time.Since(began).Round(10*time.Millisecond), usage.Maxrss>>10, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Round(10*time.Millisecond))
+		return string(out)
+	}
+	run(0)
+	execAt(t, d.destination, fmt.Sprintf(`update orders set total = total + 1 where id %% %d = 0`, rows/100), `delete from orders where id between 10 and 14`,
+		fmt.Sprintf(`insert into orders (id) select %d + g from generate_series(1, 7) g`, 2*rows))
+	if out := run(3); !strings.Contains(out, "5 missing, 7 extra, 100 different") {
+		t.Error(out)
+	}
+	run(0, "--repair")
+	execAt(t, d.destination, fmt.Sprintf(`delete from orders where id %% %d = 0`, 5))
+	if out := run(0, "--repair"); !strings.Contains(out, fmt.Sprintf("%d missing", rows/5)) {
+		t.Error(out)
+	}
 	d.stop(sink)
 	d.stop(capture)
 }

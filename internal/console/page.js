@@ -93,6 +93,13 @@ function showPath(s, capture, sinks) {
   if (!Object.keys(sinks).length) $("sinks").append(node("div", "no sinks in this process", "stage quiet"));
 }
 
+// What sluice verify found last, of all tables of a sink.
+function driftOf(tables) {
+  if (!Array.isArray(tables) || !tables.length) return node("td", "not verified", "quiet");
+  const rows = tables.map(obj).reduce((n, t) => n + (num(t.missing) || 0) + (num(t.extra) || 0) + (num(t.different) || 0), 0);
+  return node("td", str(rows), rows > 0 ? "bad" : "");
+}
+
 function showTable(capture, sinks) {
   $("rows").replaceChildren(...Object.keys(sinks).sort().map((name) => {
     const k = obj(sinks[name]), row = node("tr"), state = node("td");
@@ -101,7 +108,7 @@ function showTable(capture, sinks) {
     if (k.complete === false) state.append(node("span", "first snapshot under way", "reason quiet"));
     row.append(node("td", name), state, node("td", seconds(k.lag_seconds)), node("td", str(k.applied_lsn)),
       node("td", distance(k.applied_lsn, capture.durable_lsn)), node("td", moment(k.applied_time), "moment"),
-      node("td", str(k.parked), num(k.parked) > 0 ? "bad" : ""));
+      node("td", str(k.parked), num(k.parked) > 0 ? "bad" : ""), driftOf(k.drift));
     return row;
   }));
 }

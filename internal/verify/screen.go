@@ -97,7 +97,7 @@ func (c *comparison) compareRange(ctx context.Context, w *walked) error {
 			return err
 		}
 	}
-	return c.pace.read(ctx, max(d.rows, w.digest.rows))
+	return c.read(ctx, max(d.rows, w.digest.rows))
 }
 
 // compareRows suspects the rows of a range that differ. The destination is read in pages: it may hold any number.
@@ -111,7 +111,7 @@ func (c *comparison) compareRows(ctx context.Context, g span) error {
 	if err != nil {
 		return err
 	}
-	read := int64(len(want))
+	read := int64(len(want)) // of the side that has more
 	c.count(read, 0)
 	for page := g; ; {
 		last, rows, err := c.comparePage(ctx, page, g, want)
@@ -132,7 +132,7 @@ func (c *comparison) compareRows(ctx context.Context, g span) error {
 		c.suspect(key, g)
 	}
 	if !c.p.pushed {
-		if err := c.pace.read(ctx, read); err != nil {
+		if err := c.read(ctx, read); err != nil {
 			return err
 		}
 	}
@@ -195,7 +195,7 @@ func (c *comparison) over(ctx context.Context, s *side, lock string, f func(span
 		}
 		rows, err := f(g)
 		if err == nil {
-			err = c.pace.read(ctx, rows)
+			err = c.read(ctx, rows)
 		}
 		if err == nil {
 			err = c.proveMany(ctx)

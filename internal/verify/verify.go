@@ -193,4 +193,20 @@ type comparison struct {
 	p        *pair
 	result   *Result
 	suspects map[string]*suspect
+	told     time.Time
+}
+
+// tellEvery is how often a table that takes long is told of.
+const tellEvery = 10 * time.Second
+
+// read notes that rows were read, and keeps to the pace.
+func (c *comparison) read(ctx context.Context, rows int64) error {
+	if now := time.Now(); now.Sub(c.told) >= tellEvery {
+		if !c.told.IsZero() {
+			c.o.Log.Info("verifying a table", "table", c.result.Table, "rows", c.result.SourceRows, "missing", c.result.Missing,
+				"extra", c.result.Extra, "different", c.result.Different)
+		}
+		c.told = now
+	}
+	return c.pace.read(ctx, rows)
 }
