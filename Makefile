@@ -1,7 +1,7 @@
 # Everything a developer runs. Versions of tools are in .ci/versions, of servers in
 # integration/harness (kafka.jars, apicurio.go) and internal/localpg/install.go.
 .DEFAULT_GOAL := help
-.PHONY: help build test race lint fuzz integration copies faults soak mutants model servers bench bench-peers bench-hot demo
+.PHONY: help build test race lint fuzz integration copies faults soak verify-soak mutants model servers bench bench-peers bench-hot demo
 
 UNIT = $$(go list ./... | grep -v -E '/(integration|bench)(/|$$)')
 REAL = SLUICE_REQUIRE_SERVERS=1
@@ -43,6 +43,9 @@ faults: servers ## break everything: every point of the path, every wire, every 
 
 soak: servers ## an hour of one fault after the other under a steady load; writes docs/soak.md; SLUICE_SOAK=10m is shorter
 	SLUICE_SOAK=$${SLUICE_SOAK:-1h} SLUICE_SOAK_REPORT=$(CURDIR)/docs/soak.md $(REAL) go test ./integration -run TestSoak -count=1 -timeout 90m -v
+
+verify-soak: servers ## an hour of sluice verify under load through every mapping; SLUICE_VERIFY_SOAK=10m is shorter
+	SLUICE_VERIFY_SOAK=$${SLUICE_VERIFY_SOAK:-1h} $(REAL) go test ./integration -run TestVerifyUnderLoad -count=1 -timeout 90m -v
 
 mutants: servers ## break one rule at a time in a copy and see the validators notice
 	@.ci/mutants

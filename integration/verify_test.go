@@ -36,10 +36,6 @@ type verified struct {
 	Equal           bool
 }
 
-func (v *verified) drift() string {
-	return fmt.Sprintf("%d missing, %d extra, %d different", v.Missing, v.Extra, v.Different)
-}
-
 // verify runs sluice verify --json, wants the exit status, and gives results by destination and rows by what they say.
 func (d *deployment) verify(status int, args ...string) (results map[string]*verified, rows []string) {
 	d.t.Helper()

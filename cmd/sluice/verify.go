@@ -54,8 +54,10 @@ func (c *verifyCmd) Run(a *app) error {
 	for {
 		bad, err := job.round(a.ctx)
 		switch {
-		case a.ctx.Err() != nil:
+		case a.ctx.Err() != nil && c.Continuous:
 			return nil
+		case a.ctx.Err() != nil:
+			return errors.New("verify was interrupted: not all was looked at")
 		case !c.Continuous && err != nil:
 			return err
 		case !c.Continuous && bad:
@@ -209,7 +211,7 @@ func (k *sinkJob) verify(ctx context.Context, entries []int, again bool) error {
 	if err != nil {
 		return err
 	}
-	defer func() { v.Close() }()
+	defer v.Close()
 	var faults []error
 	for _, i := range entries {
 		r, err := v.Compare(ctx, func(ctx context.Context) (*verify.Table, error) { return k.describe(ctx, i) })
@@ -218,10 +220,6 @@ func (k *sinkJob) verify(ctx context.Context, entries []int, again bool) error {
 		}
 		if err != nil {
 			faults = append(faults, err)
-			v.Close() // in whatever state the fault has left it
-			if v, err = verify.Open(ctx, k.options()); err != nil {
-				return errors.Join(append(faults, err)...)
-			}
 			continue
 		}
 		k.results[i] = r

@@ -54,6 +54,9 @@ func (k *sinkJob) print(r *verify.Result) error {
 		return nil
 	}
 	mark := "equal"
+	if k.Continuous && r.Drift()+r.Undecided == 0 {
+		return nil // again and again nothing
+	}
 	if r.Drift() > 0 {
 		mark = "DRIFT"
 	}

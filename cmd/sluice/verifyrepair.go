@@ -12,6 +12,7 @@ import (
 	"github.com/sluicecdc/sluice/internal/control"
 	"github.com/sluicecdc/sluice/internal/retry"
 	"github.com/sluicecdc/sluice/internal/verify"
+	"github.com/sluicecdc/sluice/sink"
 	"github.com/sluicecdc/sluice/sink/postgres"
 )
 
@@ -58,7 +59,12 @@ func (k *sinkJob) repair(ctx context.Context) (again []int, err error) {
 // resend asks capture for the rows again that are missing or different, for this sink only.
 func (k *sinkJob) resend(ctx context.Context, i int, r *verify.Result) (ids []string, err error) {
 	predicates := []string{""}
-	if !r.Keyless {
+	switch {
+	case r.Keyless && k.s.Tables[i].Deletes.Policy == sink.DeleteIgnore:
+		k.log.Error("a table without key is not repaired under deletes: ignore: it would be copied beside the rows that it has. Empty the destination table, then run sluice snapshot for the source's",
+			"sink", k.s.Name, "table", r.Table)
+		return nil, nil
+	case !r.Keyless:
 		predicates = predicatesOf(r)
 	}
 	if len(predicates) == 0 {

@@ -197,17 +197,16 @@ var readColumns = `WITH RECURSIVE base AS (
 		SELECT a.attname, a.attnum, a.atttypid AS typ, a.atttypmod AS mod, a.attcollation AS coll FROM pg_attribute a
 		WHERE a.attrelid = $1::text::oid AND a.attnum > 0 AND NOT a.attisdropped
 		UNION ALL SELECT b.attname, b.attnum, d.typbasetype, d.typtypmod, b.coll FROM base b JOIN pg_type d ON d.oid = b.typ AND d.typtype = 'd'
-	), sorting AS (
-		SELECT c.oid, CASE WHEN c.collprovider = 'd' THEN to_jsonb(d) ->> 'datlocprovider' ELSE c.collprovider::text END AS provider,
-			CASE WHEN c.collprovider = 'd' THEN coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.datcollate)
-			ELSE coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate::text) END AS locale,
-			c.collisdeterministic AS exact, CASE WHEN c.collprovider = 'd' THEN to_jsonb(d) ->> 'datcollversion' ELSE pg_collation_actual_version(c.oid) END AS version
-		FROM pg_collation c, pg_database d WHERE d.datname = current_database()
 	)
-	SELECT b.attname, ` + typeName("-1") + `, ` + typeName("b.mod") + `,
-		current_setting('server_encoding') || CASE WHEN s.locale IN ('C', 'POSIX') THEN ' C' ELSE concat_ws(' ', '', s.provider, s.locale, s.exact, s.version) END
+	SELECT b.attname, ` + typeName("-1") + `, ` + typeName("b.mod") + `, current_setting('server_encoding') || ' ' || coalesce((
+		SELECT CASE WHEN s.locale IN ('C', 'POSIX') THEN 'C' ELSE concat_ws(' ', s.provider, s.locale, s.exact, s.version) END FROM (
+			SELECT CASE WHEN c.collprovider = 'd' THEN to_jsonb(d) ->> 'datlocprovider' ELSE c.collprovider::text END AS provider,
+				CASE WHEN c.collprovider = 'd' THEN coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.datcollate)
+				ELSE coalesce(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale', c.collcollate::text) END AS locale,
+				c.collisdeterministic AS exact, CASE WHEN c.collprovider = 'd' THEN to_jsonb(d) ->> 'datcollversion' ELSE pg_collation_actual_version(c.oid) END AS version
+			FROM pg_collation c, pg_database d WHERE c.oid = b.coll AND d.datname = current_database()) s), '')
 	FROM base b JOIN pg_type t ON t.oid = b.typ AND t.typtype <> 'd' LEFT JOIN pg_type e0 ON e0.oid = t.typelem AND e0.typarray = t.oid
-	JOIN pg_type e ON e.oid = coalesce(e0.oid, t.oid) JOIN pg_namespace n ON n.oid = e.typnamespace LEFT JOIN sorting s ON s.oid = b.coll`
+	JOIN pg_type e ON e.oid = coalesce(e0.oid, t.oid) JOIN pg_namespace n ON n.oid = e.typnamespace`
 
 // shapeSQL makes one text of all columns of a table.
 const shapeSQL = `SELECT coalesce(string_agg(concat_ws(' ', attnum, quote_ident(attname), atttypid, atttypmod), ',' ORDER BY attnum), '')

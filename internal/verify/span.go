@@ -41,6 +41,9 @@ func (v *Verifier) destSide(s *session, p *pair) *side {
 			if p.Live != "" {
 				q.add(" AND (" + p.Live + ")")
 			}
+			for _, i := range p.key { // a unique index takes rows without key, which are nobody's
+				q.add(" AND d." + ident(p.shape.Columns[i].Name) + " IS NOT NULL")
+			}
 			for _, i := range p.fixed {
 				q.add(" AND d." + ident(p.shape.Columns[i].Name) + " = ").param(p.constants[i]).add("::" + p.dest.columns[p.shape.Columns[i].Name].base)
 			}

@@ -72,29 +72,36 @@ type Verifier struct {
 	synchronous bool // commits of the source may wait for a standby before they can be seen
 	shift       change.LSN
 	pace        pace
+	faulty      bool // a comparison has failed: the connections are in whatever state
 }
 
 // Open connects. The destination must be complete: while rows of before are still to come nothing can be said.
 func Open(ctx context.Context, o Options) (*Verifier, error) {
 	v := &Verifier{o: o, pace: pace{perSecond: o.RowsPerSecond}}
-	for _, c := range []struct {
-		to        **session
-		dsn, what string
-	}{
-		{&v.walk, o.SourceDSN, "the source"}, {&v.rows, o.SourceDSN, "the source"},
-		{&v.dest, o.DestinationDSN, "the destination"}, {&v.aside, o.DestinationDSN, "the destination"},
-	} {
-		var err error
-		if *c.to, err = dial(ctx, c.dsn, o.Settings); err != nil {
-			v.Close()
-			return nil, fmt.Errorf("cannot connect to %s: %w", c.what, err)
-		}
-	}
-	if err := v.ask(ctx); err != nil {
+	if err := v.connect(ctx); err != nil {
 		v.Close()
 		return nil, err
 	}
 	return v, nil
+}
+
+// connect makes the connections anew.
+func (v *Verifier) connect(ctx context.Context) error {
+	v.Close()
+	for _, c := range []struct {
+		to        **session
+		dsn, what string
+	}{
+		{&v.walk, v.o.SourceDSN, "the source"}, {&v.rows, v.o.SourceDSN, "the source"},
+		{&v.dest, v.o.DestinationDSN, "the destination"}, {&v.aside, v.o.DestinationDSN, "the destination"},
+	} {
+		var err error
+		if *c.to, err = dial(ctx, c.dsn, v.o.Settings); err != nil {
+			return fmt.Errorf("cannot connect to %s: %w", c.what, err)
+		}
+	}
+	v.faulty = false
+	return v.ask(ctx)
 }
 
 // ask learns what positions mean.
@@ -118,17 +125,23 @@ func (v *Verifier) Close() {
 			s.close()
 		}
 	}
+	v.walk, v.rows, v.dest, v.aside = nil, nil, nil, nil
 }
 
-// Compare compares one table, which describe gives as it is now. After an error of one side the Verifier is of
-// no more use.
+// Compare compares one table, which describe gives as it is now.
 func (v *Verifier) Compare(ctx context.Context, describe func(context.Context) (*Table, error)) (*Result, error) {
 	for n := 1; ; n++ {
+		if v.faulty {
+			if err := v.connect(ctx); err != nil {
+				return nil, err
+			}
+		}
 		t, err := describe(ctx)
 		if err != nil {
 			return nil, err
 		}
 		r, err := v.compare(ctx, t)
+		v.faulty = err != nil
 		if !errors.Is(err, ErrChanged) || n == attempts || r.Drift() > 0 {
 			return r, err
 		}
