@@ -125,7 +125,7 @@ func TestVerifyFindsAndRepairs(t *testing.T) {
 // What is compared is what transforms and mappings make of the source: masked, dropped, filtered and computed columns,
 // destination columns of other types, keys that the two sides sort in different ways, and rows that stay by policy.
 func TestVerifyThroughMappings(t *testing.T) {
-	d := newDeployment(t, 18, []string{"public.people", "public.words", "public.kept"}, func(text string) string {
+	d := newDeployment(t, 18, []string{"public.people", "public.words", "public.kept", "public.nothing"}, func(text string) string {
 		text = strings.Replace(text, "sinks:\n", `transforms:
   - table: public.people
     filter: id != 13
@@ -142,13 +142,21 @@ sinks:
 	d.exec(`create table people (id int primary key, full_name text, ssn text, email text, phone text, score numeric(8,2), at timestamptz, f real, price money)`,
 		`insert into people select g, 'name ' || g, 'secret', 'u' || g || '@d' || g % 3, '+49' || 1000 * g, g / 3.0, '2026-01-01'::timestamptz + g * interval '1 hour', g / 7.0, g from generate_series(1, 6000) g`,
 		`create table words (w text collate "C" primary key, n int)`, `insert into words select chr(65 + g % 58) || substr(md5(g::text), 1, 4) || g, g from generate_series(1, 12000) g`,
-		`create table kept (id int primary key, v text)`, `insert into kept select g, 'v' from generate_series(1, 6000) g`)
+		`create table nothing (id int primary key)`, `create table kept (id int primary key, v text)`, `insert into kept select g, 'v' from generate_series(1, 6000) g`)
 	execAt(t, d.destination, `create schema "Else"`, `create table "Else".people (key bigint primary key, title varchar(40), email text, phone text, score text, at timestamptz, domain text, half numeric, f double precision, price money, kind numeric(5,2))`,
 		`create table words (n bigint, w text collate "und-x-icu" primary key)`)
 	capture, sink := d.start("capture"), d.start("sink", "copy")
 	d.caughtUp(60 * time.Second)
 	d.exec(`delete from people where id = 44`, `delete from kept where id <= 10`, `update kept set v = 'left' where id between 11 and 20`, `update kept set v = 'still here' where id > 20`)
 	results, _ := d.verify(0)
+	if r := results["copy public.nothing public.nothing"]; r == nil { // which the destination has not seen
+		t.Errorf("results: %+v", results)
+	}
+	for _, args := range [][]string{{"nobody"}, {"--table", "public.other"}, {"--table", "people"}, {"--rows-per-second", "-1"}} {
+		if out, status := d.command(append([]string{"verify"}, args...)...); status != 2 {
+			t.Errorf("verify %v: exit %d, want 2:\n%s", args, status, out)
+		}
+	}
 	if r := results[`copy public.people "Else".people`]; r == nil || r.SourceRows != 6000-600-2 || r.DestinationRows != r.SourceRows {
 		t.Fatalf("results: %+v", results)
 	}

@@ -186,7 +186,7 @@ func (k *sinkJob) drift() (n int64) {
 }
 
 // repairPasses bounds how often a repair begins again with what is left.
-const repairPasses = 20
+const repairPasses = 100
 
 // run verifies, and repairs when that is asked for.
 func (k *sinkJob) run(ctx context.Context) error {
@@ -234,7 +234,12 @@ func (k *sinkJob) verify(ctx context.Context, entries []int, again bool) error {
 }
 
 func (k *sinkJob) options() verify.Options {
+	keep := shownRows + keptSamples*len(verify.Kinds)
+	if k.Repair {
+		keep = repairedRows
+	}
 	return verify.Options{
+		Keep: keep,
 		Sink: k.s.Name, Source: k.s.Source, SourceDSN: k.cfg.Source.DSN, DestinationDSN: k.s.Postgres.DSN,
 		Settings: change.SessionSettings, Shift: k.shift, RowsPerSecond: k.RowsPerSecond, Found: k.row, Log: k.log.With("sink", k.s.Name),
 	}

@@ -21,6 +21,8 @@ const (
 	// than their product are sent again by the ranges that they are in.
 	keysPerWish = 200
 	wishes      = 10
+	// repairedRows is how many rows of a table a pass knows. Are more missing or different, all of it is sent again.
+	repairedRows = 50_000
 	// removedAtOnce is how many rows leave in one transaction.
 	removedAtOnce = 1000
 	// freely and share: more extra rows of a table than both are not removed without --yes-remove.
@@ -87,8 +89,11 @@ func (k *sinkJob) resend(ctx context.Context, i int, r *verify.Result) (ids []st
 	return ids, k.desk.write(ctx, all)
 }
 
-// predicatesOf gives the predicates of the copies: by key, or by ranges of the key where rows are many.
+// predicatesOf gives the predicates of the copies: by key, by ranges of the key where rows are many, or of all rows.
 func predicatesOf(r *verify.Result) (predicates []string) {
+	if r.Drift() > int64(len(r.Rows)) && r.Missing+r.Different > 0 {
+		return []string{""}
+	}
 	var rows []*verify.Row
 	for i := range r.Rows {
 		if row := &r.Rows[i]; row.Source != nil {

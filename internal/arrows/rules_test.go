@@ -16,6 +16,7 @@ func rules() []rule {
 	return []rule{
 		{"left", "Code left of Kafka never imports code right of it: they share internal/change and schemas.", left},
 		{"right", "Code right of Kafka never imports code left of it: they share internal/change and schemas.", right},
+		{"verify", "internal/verify looks at both ends of the path and imports neither side: cmd wires it.", verify},
 		{"sinks", "Sinks never import each other, and neither the contract nor the consumer imports a sink: cmd has the switch from kind to constructor.", sinks},
 		{"kafka", "Only internal/kafka imports kafka-go.", kafka},
 		{"vocabulary", "internal/change is the vocabulary: it imports nothing of ours.", vocabulary},
@@ -47,6 +48,13 @@ func right(f *file) string {
 		return ""
 	}
 	return imports(f.reaches("./capture"))
+}
+
+func verify(f *file) string {
+	if !f.within("internal/verify") {
+		return ""
+	}
+	return imports(f.reaches("./capture", "./sink"))
 }
 
 // sinks looks at the folders beside sink/consume and sink/sinktest, each of which is a destination.
@@ -139,6 +147,7 @@ func TestRulesCatch(t *testing.T) {
 		{"capture/x.go", `import ` + us + `sink"`, "left"},
 		{"capture/publish/x.go", `import ` + us + `sink/consume"`, "left"},
 		{"sink/postgres/x.go", `import ` + us + `capture/pgoutput"`, "right"},
+		{"internal/verify/x.go", `import ` + us + `sink"`, "verify"},
 		{"sink/postgres/x.go", `import ` + us + `sink/mysql"`, "sinks"},
 		{"sink/x.go", `import ` + us + `sink/postgres"`, "sinks"},
 		{"sink/consume/x.go", `import ` + us + `sink/postgres"`, "sinks"},

@@ -159,7 +159,7 @@ func (c *comparison) found(key string, row Row) {
 	if s := c.suspects[key]; s != nil {
 		row.After, row.UpTo = s.after, s.upTo
 	}
-	c.result.add(row)
+	c.result.add(row, c.o.Keep)
 	if c.o.Found != nil {
 		c.o.Found(c.result, &row)
 	}

@@ -51,7 +51,7 @@ func TestDecide(t *testing.T) {
 		{"-", "1y", "2x", "1y", false, "different v"},
 	} {
 		p := &pair{Table: &Table{Keeps: c.keeps}, shape: &change.Table{Columns: []change.Column{{Name: "id"}, {Name: "v"}}}, key: []int{0}, compared: []int{0, 1}}
-		k := &comparison{Verifier: &Verifier{}, p: p, result: &Result{}}
+		k := &comparison{Verifier: &Verifier{o: Options{Keep: 1}}, p: p, result: &Result{}}
 		r := &reads{dest: [2]map[string]*record{seenAs(c.dest1), seenAs(c.dest2)}, source: [2]map[string]*record{seenAs(c.source1), seenAs(c.source2)}}
 		got := "open"
 		if k.decide(r, "1") {

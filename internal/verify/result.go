@@ -42,12 +42,9 @@ type Result struct {
 	// SourceKey names the source's columns of Row.Source, RangeKey those of Row.After and UpTo.
 	SourceKey []string `json:"-"`
 	RangeKey  []string `json:"-"`
-	// Rows are those found, at most KeptRows of them; none of a table without key.
+	// Rows are those found, at most Options.Keep of them; none of a table without key.
 	Rows []Row `json:"-"`
 }
-
-// KeptRows bounds Result.Rows: repairs go in steps of so many.
-const KeptRows = 100_000
 
 // Row is one that is drift.
 type Row struct {
@@ -89,9 +86,9 @@ func (r *Result) count(k Kind) *int64 {
 	return &r.Undecided
 }
 
-func (r *Result) add(row Row) {
+func (r *Result) add(row Row, keep int) {
 	*r.count(row.Kind)++
-	if len(r.Rows) < KeptRows && row.Kind != Undecided {
+	if len(r.Rows) < keep && row.Kind != Undecided {
 		r.Rows = append(r.Rows, row)
 	}
 }

@@ -32,6 +32,8 @@ type Options struct {
 	Shift func(context.Context) (change.LSN, error)
 	// RowsPerSecond bounds what is read of each side; 0 does not.
 	RowsPerSecond int
+	// Keep bounds the rows of a result.
+	Keep int
 	// Found is told of each row that is drift; may be nil.
 	Found func(*Result, *Row)
 	Log   *slog.Logger
