@@ -40,6 +40,8 @@ func (verifyCmd) Help() string {
 const (
 	// continuousRows is the read budget of --continuous: a hundredth or less of what a server can read.
 	continuousRows = 10_000
+	// followed is how long a destination may stand still that should follow: heartbeats move it each second.
+	followed = time.Minute
 	// betweenRounds is the pause between two rounds of --continuous: small tables take no time.
 	betweenRounds = 10 * time.Second
 )
@@ -239,7 +241,7 @@ func (k *sinkJob) options() verify.Options {
 		keep = repairedRows
 	}
 	return verify.Options{
-		Keep: keep,
+		Keep: keep, Patience: followed + k.s.Cadence.Every,
 		Sink: k.s.Name, Source: k.s.Source, SourceDSN: k.cfg.Source.DSN, DestinationDSN: k.s.Postgres.DSN,
 		Settings: change.SessionSettings, Shift: k.shift, RowsPerSecond: k.RowsPerSecond, Found: k.row, Log: k.log.With("sink", k.s.Name),
 	}

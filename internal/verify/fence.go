@@ -44,7 +44,7 @@ func (v *Verifier) sourcePosition(ctx context.Context) (change.LSN, error) {
 func (v *Verifier) applied(ctx context.Context, to change.LSN) error {
 	pause := retry.Backoff{First: 5 * time.Millisecond, Most: 250 * time.Millisecond}
 	var last change.LSN
-	moved := time.Now()
+	moved, told := time.Now(), false
 	for {
 		at, err := v.progress(ctx, v.aside)
 		if err != nil || at >= to {
@@ -53,8 +53,13 @@ func (v *Verifier) applied(ctx context.Context, to change.LSN) error {
 		if at != last {
 			last, moved = at, time.Now()
 		}
-		if time.Since(moved) > patience {
-			return fmt.Errorf("the destination stands at %s for %s, before %s: nothing can be said while it does not follow; see sluice status for capture and the sink", at, patience, to)
+		if time.Since(moved) > v.o.Patience {
+			return fmt.Errorf("the destination stands at %s for %s, before %s: nothing can be said while it does not follow; see sluice status for capture and the sink, and let one that applies at a time of day follow with sluice sync",
+				at, v.o.Patience, to)
+		}
+		if !told && time.Since(moved) > tellEvery {
+			told = true
+			v.o.Log.Info("verify waits for the destination to follow", "at", at, "to", to)
 		}
 		if err := retry.Wait(ctx, pause.Next()); err != nil {
 			return err
@@ -114,7 +119,7 @@ func (v *Verifier) writers(ctx context.Context, p *pair) ([]string, error) {
 
 // replayed waits until a standby has replayed its log up to a position.
 func (v *Verifier) replayed(ctx context.Context, to change.LSN) error {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(v.o.Patience)
 	for {
 		row, err := v.rows.one(ctx, "SELECT pg_last_wal_replay_lsn()")
 		if err != nil {
@@ -125,7 +130,7 @@ func (v *Verifier) replayed(ctx context.Context, to change.LSN) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the source is a standby and has replayed up to %s for %s, the destination stands at %s", at+v.shift, patience, to)
+			return fmt.Errorf("the source is a standby and has replayed up to %s for %s, the destination stands at %s", at+v.shift, v.o.Patience, to)
 		}
 		if err := retry.Wait(ctx, 20*time.Millisecond); err != nil {
 			return err

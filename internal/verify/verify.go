@@ -32,6 +32,8 @@ type Options struct {
 	Shift func(context.Context) (change.LSN, error)
 	// RowsPerSecond bounds what is read of each side; 0 does not.
 	RowsPerSecond int
+	// Patience bounds the wait for a destination that does not move.
+	Patience time.Duration
 	// Keep bounds the rows of a result.
 	Keep int
 	// Found is told of each row that is drift; may be nil.
@@ -55,10 +57,6 @@ type Table struct {
 
 // ErrChanged says that a table has changed its shape while it was looked at.
 var ErrChanged = errors.New("the table's columns changed while it was verified: verify it again")
-
-// patience bounds the wait for a destination that does not move. Heartbeats move one whose source is idle each
-// second.
-const patience = time.Minute
 
 // attempts is how often a table whose shape changes is begun again.
 const attempts = 3
