@@ -285,7 +285,9 @@ func TestVerifyUnderLoad(t *testing.T) {
 	if err := w.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.exec("alter table items replica identity full")
+	if seed%4 < 2 { // otherwise destinations wait for values that did not travel, again and again
+		d.exec("alter table items replica identity full")
+	}
 	capture, sinks := d.start("capture"), d.start("sink")
 	eventually(t, time.Minute, "every sink to begin", func() bool {
 		return scan[bool](t, d.destination, "select to_regclass('sluice.progress') is not null") &&

@@ -60,7 +60,7 @@ func (k *sinkJob) print(r *verify.Result) error {
 	if r.Drift() > 0 {
 		mark = "DRIFT"
 	}
-	k.say("%s  %s: %s to %s: %s\n", mark, k.s.Name, r.Table, r.Destination, verdict(r))
+	k.say("%s  %s: %s to %s: %s\n", mark, k.s.Name, r.Table, r.Destination, inWords(r))
 	for i := range r.Rows {
 		if i == shownRows {
 			k.say("         and %d more (--json shows all)\n", r.Drift()-shownRows)
@@ -71,8 +71,8 @@ func (k *sinkJob) print(r *verify.Result) error {
 	return nil
 }
 
-// verdict says in words what a table's result is.
-func verdict(r *verify.Result) string {
+// inWords says what a table's result is.
+func inWords(r *verify.Result) string {
 	var parts []string
 	for _, kind := range verify.Kinds {
 		if n := r.Count(kind); n > 0 {

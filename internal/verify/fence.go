@@ -11,8 +11,28 @@ import (
 	"github.com/sluicecdc/sluice/internal/retry"
 )
 
-// ErrIncomplete says that the destination does not hold all rows of before yet.
-var ErrIncomplete = errors.New("the destination is not complete: the first copies of its tables, or their repair after a gap, are under way (sluice snapshot list shows how far)")
+// errIncomplete says that the destination does not hold everything yet. That is over soon when it waits for values that
+// did not travel.
+var errIncomplete = errors.New("the destination is not complete: first copies of its tables or their repair after a gap are under way (sluice snapshot list shows how far), or it waits for rows (sluice.awaited)")
+
+// complete calls f until it does not meet a destination that is not complete.
+func (v *Verifier) complete(ctx context.Context, f func() error) error {
+	pause := retry.Backoff{First: 5 * time.Millisecond, Most: 250 * time.Millisecond}
+	told := false
+	for began := time.Now(); ; {
+		err := f()
+		if !errors.Is(err, errIncomplete) || time.Since(began) > v.o.Patience {
+			return err
+		}
+		if !told && time.Since(began) > tellEvery {
+			told = true
+			v.o.Log.Info("verify waits", "because", err)
+		}
+		if err := retry.Wait(ctx, pause.Next()); err != nil {
+			return err
+		}
+	}
+}
 
 // progress gives the position that the destination stands at, as s sees it.
 func (v *Verifier) progress(ctx context.Context, s *session) (change.LSN, error) {
@@ -23,7 +43,7 @@ func (v *Verifier) progress(ctx context.Context, s *session) (change.LSN, error)
 	case len(rows) == 0:
 		return 0, fmt.Errorf("the destination does not know the sink %s: has it ever run?", v.o.Sink)
 	case rows[0][1] != "t":
-		return 0, ErrIncomplete
+		return 0, errIncomplete
 	}
 	return change.ParseLSN(rows[0][0])
 }
@@ -46,7 +66,8 @@ func (v *Verifier) applied(ctx context.Context, to change.LSN) error {
 	var last change.LSN
 	moved, told := time.Now(), false
 	for {
-		at, err := v.progress(ctx, v.aside)
+		var at change.LSN
+		err := v.complete(ctx, func() (err error) { at, err = v.progress(ctx, v.aside); return err })
 		if err != nil || at >= to {
 			return err
 		}

@@ -121,15 +121,13 @@ func (c *comparison) sourceTally(ctx context.Context, whole bool) (*tally, error
 func (c *comparison) destTally(ctx context.Context, whole bool) (*tally, error) {
 	t := &tally{}
 	s := c.destSide(c.dest, c.p)
-	err := c.dest.snapshot(ctx, c.p.dest.lock, func() (err error) {
-		if t.at, err = c.progress(ctx, c.dest); err != nil || c.p.dest.oid == "" {
-			return err
-		}
+	at, err := c.destSnapshot(ctx, func() error {
 		_, columns := c.p.digestColumns()
 		return c.fill(ctx, t, s, whole, columns, func(emit func(*record)) error {
 			return c.present(ctx, c.dest, s.from(ask("SELECT "+c.p.destColumns())), emit)
 		})
 	})
+	t.at = at
 	return t, err
 }
 

@@ -106,14 +106,24 @@ func (c *comparison) findSource(ctx context.Context, keys []string) (found map[s
 func (c *comparison) findDest(ctx context.Context, keys []string) (found map[string]*record, at change.LSN, err error) {
 	found = map[string]*record{}
 	s := c.destSide(c.dest, c.p)
-	err = c.dest.snapshot(ctx, c.p.dest.lock, func() error {
-		if at, err = c.progress(ctx, c.dest); err != nil || c.p.dest.oid == "" {
-			return err
-		}
+	at, err = c.destSnapshot(ctx, func() error {
 		q := s.byKey(ask("SELECT "+c.p.destColumns()), c.p.arrange(keys, s.order), s.typ)
 		return c.present(ctx, c.dest, q, func(r *record) { found[r.key] = r })
 	})
 	return found, at, err
+}
+
+// destSnapshot runs f, unless the table is absent, in one snapshot of a complete destination with its position.
+func (c *comparison) destSnapshot(ctx context.Context, f func() error) (at change.LSN, err error) {
+	err = c.complete(ctx, func() error {
+		return c.dest.snapshot(ctx, c.p.dest.lock, func() error {
+			if at, err = c.progress(ctx, c.dest); err != nil || c.p.dest.oid == "" {
+				return err
+			}
+			return f()
+		})
+	})
+	return at, err
 }
 
 // arrange puts the values of keys in another order.

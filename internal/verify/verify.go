@@ -114,8 +114,7 @@ func (v *Verifier) ask(ctx context.Context) (err error) {
 		return fmt.Errorf("cannot ask the source: %w", err)
 	}
 	v.standby, v.synchronous = row[0] == "t", row[1] == "t"
-	_, err = v.progress(ctx, v.aside)
-	return err
+	return v.complete(ctx, func() error { _, err := v.progress(ctx, v.aside); return err })
 }
 
 // Close ends the connections.
