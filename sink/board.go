@@ -60,6 +60,15 @@ func (b *board) applied(c Checkpoint) {
 	}
 }
 
+func (b *board) foreign(w *ForeignWrite) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.ForeignWrites += w.Rows
+	if last := b.status.LastForeignWrite; last == nil || !w.At.Before(last.At) {
+		b.status.LastForeignWrite = w
+	}
+}
+
 func (b *board) stop(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

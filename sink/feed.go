@@ -59,6 +59,7 @@ func describe(b *Batch) string {
 func (r *Runner) applied(ctx context.Context, b *Batch, offsets *offsetCommitter) {
 	now := time.Now()
 	r.metrics.apply(b, now)
+	r.noticeForeign()
 	r.backoff.Reset()
 	if r.held != nil && !b.Open && b.Checkpoint.Commit >= r.held.At {
 		r.log.Info("sink goes on: what held it is gone", "table", r.held.Table)

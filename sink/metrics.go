@@ -24,6 +24,7 @@ type Metrics struct {
 	skipped  *prometheus.CounterVec
 	paused   *prometheus.GaugeVec
 	late     *lagCollector
+	foreign  *prometheus.CounterVec
 }
 
 // NewMetrics registers the metrics.
@@ -46,13 +47,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		retries: counter("sluice_sink_retries_total", "Attempts that ended with an error that may pass.", "sink"),
 		dropped: counter("sluice_sink_cut_short_records_total", "Records dropped because the group that they belong to never ended.", "sink"),
 	}
-	m.held = gauge("sluice_sink_held", "1 while the sink waits at a change of the source table for a person, by reason: truncate, deletes and updates (the breaker), schema, values, capture (which holds the table itself).", "sink", "table", "reason")
+	m.held = gauge("sluice_sink_held", "1 while the sink waits at a change of the source table for a person, by reason: truncate, deletes and updates (the breaker), schema, values, lock (it cannot be locked), capture (which holds the table itself).", "sink", "table", "reason")
 	m.heldRows = gauge("sluice_sink_held_rows", "Rows that what holds the sink would remove or rewrite, 0 when nothing of the kind holds it.", "sink", "table", "reason")
 	m.skipped = counter("sluice_sink_skipped_records_total", "Changes that were left out because a person had held ones skipped.", "sink", "table")
 	m.paused = gauge("sluice_sink_paused", "1 while the sink is paused.", "sink")
 	m.late = &lagCollector{sinks: map[string]func() float64{}, desc: prometheus.NewDesc("sluice_sink_late_seconds",
 		"How far the sink is behind its schedule, which is its lag when it has none; 0 while it is paused.", []string{"sink"}, nil)}
-	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held, m.heldRows, m.skipped, m.paused, m.late)
+	m.foreign = counter("sluice_foreign_writes_total", "Rows in synced columns of which others than the sink wrote, by destination table; a TRUNCATE counts as one.", "sink", "table")
+	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held, m.heldRows, m.skipped, m.paused, m.late, m.foreign)
 	return m
 }
 
@@ -121,6 +123,7 @@ type sinkMetrics struct {
 	records                   *prometheus.CounterVec
 	held, heldRows            *prometheus.GaugeVec
 	paused                    prometheus.Gauge
+	foreign                   *prometheus.CounterVec
 	name                      string
 	tables                    map[string]*tableMetrics
 	// A table's version changes seldom: last saves the look-up for a run of its changes.
@@ -138,15 +141,16 @@ func newSinkMetrics(m *Metrics, cfg *Config) *sinkMetrics {
 		latency: m.latency.WithLabelValues(cfg.Name), recovery: m.recovery.WithLabelValues(cfg.Name),
 		batches: m.batches.WithLabelValues(cfg.Name),
 		retries: m.retries.WithLabelValues(cfg.Name), dropped: m.CutShort(cfg.Name),
-		records: m.records, held: m.held, heldRows: m.heldRows, paused: m.paused.WithLabelValues(cfg.Name), name: cfg.Name, tables: map[string]*tableMetrics{},
+		records: m.records, held: m.held, foreign: m.foreign, heldRows: m.heldRows, paused: m.paused.WithLabelValues(cfg.Name), name: cfg.Name, tables: map[string]*tableMetrics{},
 	}
 	for i := range cfg.Tables {
 		name := cfg.Tables[i].label()
 		s.table(name)
-		for _, why := range []Hold{HoldTruncate, HoldDeletes, HoldUpdates, HoldSchema, HoldValues} {
+		for _, why := range []Hold{HoldTruncate, HoldDeletes, HoldUpdates, HoldSchema, HoldValues, HoldLock} {
 			s.hold(&HeldError{Table: name, Why: why}, 0)
 		}
 		m.skipped.WithLabelValues(cfg.Name, name)
+		s.foreign.WithLabelValues(cfg.Name, cfg.Tables[i].destination())
 		for kind := range (&Drift{}).Kinds() {
 			m.drift.WithLabelValues(cfg.Name, name, kind)
 		}

@@ -69,6 +69,7 @@ type Deps struct {
 type Runner struct {
 	cfg     Config
 	dest    Sink
+	watcher Watcher // nil when the destination is none
 	deps    Deps
 	log     *slog.Logger
 	status  board
@@ -99,7 +100,7 @@ func New(cfg Config, dest Sink, deps Deps) *Runner {
 	if deps.DrainTimeout == 0 {
 		deps.DrainTimeout = DefaultDrainTimeout
 	}
-	r := &Runner{backoff: waits(), looking: looks(), cfg: cfg, dest: dest, deps: deps, log: deps.Log.With("sink", cfg.Name)}
+	r := &Runner{backoff: waits(), looking: looks(), cfg: cfg, dest: dest, watcher: watcherOf(dest), deps: deps, log: deps.Log.With("sink", cfg.Name)}
 	r.metrics = newSinkMetrics(deps.Metrics, &cfg)
 	r.cadence = *cfg.Cadence
 	if r.steering = deps.Steering; r.steering == nil {

@@ -75,6 +75,7 @@ const (
 	HoldCapture  Hold = "capture"  // changes that capture holds itself
 	HoldDeletes  Hold = "deletes"  // removed rows beyond the limits of the breaker
 	HoldUpdates  Hold = "updates"  // rewritten rows beyond the limits of the breaker
+	HoldLock     Hold = "lock"     // a table that cannot be locked as configured
 )
 
 func (e *HeldError) Error() string { return "held at table " + e.Table + ": " + e.Reason }

@@ -41,4 +41,8 @@ type Status struct {
 	Parked int64 `json:"parked"`
 	// Drift is what sluice verify found last, by table.
 	Drift []Drift `json:"drift,omitempty"`
+	// ForeignWrites counts the rows in synced columns of which others wrote since this process has
+	// run; LastForeignWrite is the newest.
+	ForeignWrites    int64         `json:"foreign_writes,omitempty"`
+	LastForeignWrite *ForeignWrite `json:"last_foreign_write,omitempty"`
 }

@@ -138,6 +138,9 @@ type sinkStatus struct {
 	Parked      int64         `json:"parked"`
 
 	Drift []sink.Drift `json:"drift,omitempty"`
+	// What others wrote to synced columns.
+	ForeignWrites    int64              `json:"foreign_writes,omitempty"`
+	LastForeignWrite *sink.ForeignWrite `json:"last_foreign_write,omitempty"`
 }
 
 func (o overview) answered() []answer {

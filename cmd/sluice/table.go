@@ -123,6 +123,9 @@ func (k sinkStatus) progress() string {
 	if k.Parked > 0 {
 		parts = append(parts, fmt.Sprintf("%d records parked", k.Parked))
 	}
+	if w := k.LastForeignWrite; w != nil {
+		parts = append(parts, fmt.Sprintf("%d foreign writes, last %s of %s by %s at %s", k.ForeignWrites, w.Operation, w.Table, w.Login, w.At.UTC().Format(time.RFC3339)))
+	}
 	return strings.Join(parts, ", ")
 }
 

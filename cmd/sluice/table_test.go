@@ -13,7 +13,8 @@ import (
 const answered = `{"source": "crm", "version": "1.2.3",
 	"capture": {"state": "streaming", "confirmed_lsn": "0/1A", "durable_lsn": "0/1B", "lag_seconds": 0.5, "slot": {"name": "sluice_crm", "wal_bytes": 20971520}},
 	"sinks": {"billing": {"state": "held", "reason": "held at table a", "applied_lsn": "0/1B", "applied_time": "2026-01-02T03:04:05.678Z", "lag_seconds": 90.4, "complete": true, "parked": 3},
-		"shop": {"state": "running", "applied_lsn": "0/0", "lag_seconds": 1, "complete": false}}}`
+		"shop": {"state": "running", "applied_lsn": "0/0", "lag_seconds": 1, "complete": false, "foreign_writes": 12,
+			"last_foreign_write": {"at": "2026-01-02T03:04:05.678Z", "table": "public.customers", "operation": "UPDATE", "rows": 2, "login": "clerk"}}}}`
 
 func TestStatusTable(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -29,7 +30,7 @@ func TestStatusTable(t *testing.T) {
 	want := `PART           STATE       LAG     POSITION         
 capture crm    streaming   500ms   confirmed 0/1A   slot sluice_crm holds 20 MiB of log
 sink billing   held        1m30s   applied 0/1B     of 2026-01-02 03:04:05.678Z, 3 records parked: held at table a
-sink shop      running     1s      applied 0/0      first snapshot under way
+sink shop      running     1s      applied 0/0      first snapshot under way, 12 foreign writes, last UPDATE of public.customers by clerk at 2026-01-02T03:04:05Z
 `
 	if r.code != exitDone || r.out != want {
 		t.Errorf("exit %d, prints\n%swant\n%s%s", r.code, r.out, want, r.err)

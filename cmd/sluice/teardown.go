@@ -18,7 +18,7 @@ type teardownCmd struct {
 
 // Help is shown by "sluice teardown --help".
 func (teardownCmd) Help() string {
-	return "Drops the slot and the publication at the source, and what sluice keeps about itself at the destinations (sluice.progress). " +
+	return "Drops the slot and the publication at the source, and what sluice keeps about itself at the destinations (sluice.progress, locks). " +
 		"Rows at the destinations, Kafka's topics and registered schemas stay: remove those by hand when nobody reads them any more. " +
 		"Stop capture and the sinks first."
 }
@@ -47,7 +47,7 @@ func (a *app) announce(cfg *config.Config) {
 	s := cfg.Source
 	fmt.Fprintf(a.out, "At the source %s:\n  replication slot %s (changes from here on are kept for nobody)\n  publication %s\n", s.Name, s.Slot, s.Publication)
 	for _, name := range sinkNames(cfg) {
-		fmt.Fprintf(a.out, "At the destination of sink %s:\n  its checkpoint in sluice.progress and its tables in sluice.owners; the schema sluice when nothing else is in it\n", name)
+		fmt.Fprintf(a.out, "At the destination of sink %s:\n  its checkpoint in sluice.progress, its tables in sluice.owners and its locks; the schema sluice when nothing else is in it\n", name)
 	}
 	fmt.Fprintf(a.out, "Rows at destinations, topics of Kafka (%s.*) and registered schemas stay.\n", s.Name)
 }

@@ -123,10 +123,6 @@ func (d *decoder) pairs(n ast.Node, path string, f func(key string, at *token.To
 
 // unknown says of a key that nobody reads what was probably meant.
 func (d *decoder) unknown(at *token.Token, path, key string, fields map[string]reflect.Value) {
-	if what, ok := notYet(path); ok {
-		d.faults.add(at, "%s (%s) is not built yet in this version: remove it, or wait for the version that has it", path, what)
-		return
-	}
 	known := make([]string, 0, len(fields))
 	for k := range fields {
 		known = append(known, k)

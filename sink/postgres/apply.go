@@ -40,6 +40,9 @@ func (s *Sink) applied(cp *sink.Checkpoint) bool {
 }
 
 func (s *Sink) apply(ctx context.Context, b *sink.Batch) error {
+	if err := s.watch(ctx); err != nil {
+		return err
+	}
 	changes := s.join(b)
 	crash.At("mapped")
 	s.begin()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,11 +35,11 @@ func BenchmarkApply(b *testing.B) {
 		batch, rows int
 		change      func(i int) change.Change
 	}{
-		{"inserts", 5000, 200_000, order(change.Create, "new")},
-		{"inserts of rows that are there", 5000, 200_000, order(change.Create, "seen")},
-		{"updates", 5000, 200_000, order(change.Update, "paid")},
-		{"updates with an unchanged value", 5000, 200_000, order(change.Update, "<unchanged>")},
-		{"one-row updates", 1, 5_000, order(change.Update, "sent")},
+		{"inserts", 5000, 200_000, order(orders, change.Create, "new")},
+		{"inserts of rows that are there", 5000, 200_000, order(orders, change.Create, "seen")},
+		{"updates", 5000, 200_000, order(orders, change.Update, "paid")},
+		{"updates with an unchanged value", 5000, 200_000, order(orders, change.Update, "<unchanged>")},
+		{"one-row updates", 1, 5_000, order(orders, change.Update, "sent")},
 		{"deletes", 5000, 200_000, func(i int) change.Change {
 			return remove(orders, strconv.Itoa(i), "", "", "", "", "", "", "")
 		}},
@@ -51,16 +52,114 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-var orders = table("orders", "id bigint", "customer integer", "sku text", "amount numeric(12,2)", "status text",
-	"at timestamp with time zone", "ref uuid", "note text")
+var orders = ordersTable("orders")
 
-func order(op change.Op, status string) func(int) change.Change {
+func ordersTable(name string) *change.Table {
+	return table(name, "id bigint", "customer integer", "sku text", "amount numeric(12,2)", "status text",
+		"at timestamp with time zone", "ref uuid", "note text")
+}
+
+func order(t *change.Table, op change.Op, status string) func(int) change.Change {
 	note := strings.Repeat("note ", 8)
 	return func(i int) change.Change {
 		id := strconv.Itoa(i)
-		return change.Change{Op: op, Table: orders, After: row(id, strconv.Itoa(i%9973), "SKU-"+id, "12.50", status,
+		return change.Change{Op: op, Table: t, After: row(id, strconv.Itoa(i%9973), "SKU-"+id, "12.50", status,
 			"2026-02-03 04:05:06.789012+00", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", note)}
 	}
+}
+
+// BenchmarkLock gives what a lock costs: a table without and one with it get the same batches in turns, and the medians of the
+// batches' costs are compared. The cases build on each other: run all of them, with -benchtime 1x.
+func BenchmarkLock(b *testing.B) {
+	server, err := harness.StartPostgres(harness.Options{})
+	if err != nil {
+		b.Skip(err)
+	}
+	defer server.Close()
+	free, locked := ordersTable("free"), ordersTable("locked")
+	tables := []*metered{
+		openMetered(b, server.DSN("postgres"), free, postgres.LockNone),
+		openMetered(b, server.DSN("postgres"), locked, postgres.LockEnforce),
+	}
+	for _, c := range []struct {
+		name       string
+		size, rows int
+		change     func(t *change.Table) func(i int) change.Change
+	}{
+		{"inserts", 2000, 100_000, func(t *change.Table) func(int) change.Change { return order(t, change.Create, "new") }},
+		{"updates", 2000, 100_000, func(t *change.Table) func(int) change.Change { return order(t, change.Update, "paid") }},
+		{"one-row updates", 1, 3_000, func(t *change.Table) func(int) change.Change { return order(t, change.Update, "sent") }},
+		{"deletes", 2000, 100_000, func(t *change.Table) func(int) change.Change {
+			return func(i int) change.Change { return remove(t, strconv.Itoa(i), "", "", "", "", "", "", "") }
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			var batch [2][]*sink.Batch
+			var costs [2][]float64
+			for i, m := range tables {
+				batch[i] = batches(c.size, c.rows, c.change(m.table))
+			}
+			for n := range batch[0] {
+				for i, m := range tables {
+					costs[i] = append(costs[i], m.cost(b, batch[i][n])/float64(c.size))
+				}
+			}
+			without, with := median(costs[0]), median(costs[1])
+			b.ReportMetric(without, "cpu-µs/row-unlocked")
+			b.ReportMetric(with, "cpu-µs/row-locked")
+			b.ReportMetric(with/without*100-100, "%")
+		})
+	}
+}
+
+// metered is a sink whose costs are measured.
+type metered struct {
+	table *change.Table
+	sink  *postgres.Sink
+	pid   string
+}
+
+func openMetered(b *testing.B, dsn string, t *change.Table, lock postgres.LockMode) *metered {
+	c := hard(t.Name)
+	c.Name, c.Source = t.Name, "crm"
+	o, err := postgres.FromConfig(c, postgres.Config{DSN: dsn + "&application_name=" + t.Name, Lock: lock}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := postgres.New(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	if _, err := s.Resume(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	return &metered{t, s, session(b, dsn, t.Name)}
+}
+
+// cost applies a batch and gives the microseconds of CPU that we and the server's session took.
+func (m *metered) cost(b *testing.B, batch *sink.Batch) float64 {
+	start := ownCPU(b) + scheduled(b, m.pid)
+	if err := m.sink.Apply(b.Context(), batch); err != nil {
+		b.Fatal(err)
+	}
+	return float64((ownCPU(b) + scheduled(b, m.pid) - start).Nanoseconds()) / 1000
+}
+
+// scheduled reads the time that a process ran, the first field of /proc/PID/schedstat in nanoseconds.
+func scheduled(b *testing.B, pid string) time.Duration {
+	stat, err := os.ReadFile("/proc/" + pid + "/schedstat")
+	if err != nil {
+		b.Skip("needs /proc with schedstat")
+	}
+	var n time.Duration
+	fmt.Sscan(string(stat), &n)
+	return n
+}
+
+func median(values []float64) float64 {
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 func batches(size, rows int, make func(int) change.Change) []*sink.Batch {
@@ -91,7 +190,7 @@ func measure(b *testing.B, dsn string, batches []*sink.Batch) {
 	if _, err := s.Resume(ctx); err != nil {
 		b.Fatal(err)
 	}
-	pid := session(b, dsn)
+	pid := session(b, dsn, "sluice")
 	start, own, server := time.Now(), ownCPU(b), processCPU(b, pid)
 	rows := 0
 	for _, batch := range batches {
@@ -106,14 +205,14 @@ func measure(b *testing.B, dsn string, batches []*sink.Batch) {
 	b.ReportMetric(float64((processCPU(b, pid)-server).Nanoseconds())/1000/n, "server-µs/row")
 }
 
-// session gives the process id of the sink's session.
-func session(b *testing.B, dsn string) string {
+// session gives the process id of the sink's session, by its application_name.
+func session(b *testing.B, dsn, name string) string {
 	conn, err := pgconn.Connect(context.Background(), dsn)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	r := conn.ExecParams(context.Background(), "SELECT max(pid) FROM pg_stat_activity WHERE application_name = 'sluice'", nil, nil, nil, nil).Read()
+	r := conn.ExecParams(context.Background(), "SELECT max(pid) FROM pg_stat_activity WHERE application_name = $1", [][]byte{[]byte(name)}, nil, nil, nil).Read()
 	if r.Err != nil {
 		b.Fatal(r.Err)
 	}

@@ -33,6 +33,7 @@ func (s *Sink) Check(ctx context.Context) []Finding {
 	c.server()
 	c.progress()
 	c.owners()
+	c.lock()
 	for _, t := range s.o.Tables {
 		c.table(t)
 	}
@@ -131,6 +132,10 @@ func (c *checker) table(t Table) {
 		c.columns(what, name, t, have)
 		c.privileges(what+": privileges", name, "SELECT", "INSERT", "UPDATE", "DELETE")
 		c.deletions(what, name, t)
+		c.lockable(name)
+	}
+	if t.Deletes == Archive {
+		c.lockable(qualified(t.ArchiveSchema, t.ArchiveName))
 	}
 }
 

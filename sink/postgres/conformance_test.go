@@ -19,18 +19,24 @@ var versions = []int{15, 18}
 
 func TestConformance(t *testing.T) {
 	for _, version := range versions {
-		t.Run(fmt.Sprint("PostgreSQL ", version), func(t *testing.T) {
-			sinktest.Run(t, func(t *testing.T) sinktest.Destination {
-				return newDatabase(t, harness.SharedPostgres(t, version))
+		for _, lock := range []postgres.LockMode{postgres.LockNone, postgres.LockEnforce} {
+			t.Run(fmt.Sprint("PostgreSQL ", version, ", lock ", lock), func(t *testing.T) {
+				sinktest.Run(t, func(t *testing.T) sinktest.Destination {
+					d := newDatabase(t, harness.SharedPostgres(t, version))
+					d.lock = lock
+					return d
+				})
 			})
-		})
+		}
 	}
 }
 
 // database is one fresh destination with a session to look at it.
 type database struct {
-	dsn  string
-	conn *pgconn.PgConn
+	dsn   string
+	admin string // the superuser's, where dsn is another's
+	lock  postgres.LockMode
+	conn  *pgconn.PgConn
 }
 
 func newDatabase(t *testing.T, server *harness.PG) *database {
@@ -62,7 +68,7 @@ func (d *database) open(t *testing.T, c sink.Config) *postgres.Sink {
 func (d *database) openAs(t *testing.T, name, source string, c sink.Config) *postgres.Sink {
 	t.Helper()
 	c.Name, c.Source, c.Type = name, source, "postgres"
-	o, err := postgres.FromConfig(c, postgres.Config{DSN: d.dsn}, nil)
+	o, err := postgres.FromConfig(c, postgres.Config{DSN: d.dsn, Lock: d.lock}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

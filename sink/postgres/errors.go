@@ -145,6 +145,8 @@ const (
 // advice says what a person does about an error that will not go away by itself.
 func (s *Sink) advice(pg *pgconn.PgError, table string) string {
 	switch {
+	case pg.ConstraintName == lockConstraint:
+		return "a sink that has written the table before has left its lock there: tear that sink down"
 	case pg.Code == "42501":
 		return s.grant(pg, table)
 	case pg.Code[:2] == "22":

@@ -95,9 +95,16 @@ func (s *Sink) hold(t *target, steps []step, refused string) error {
 			run = append(run, st.sql)
 		}
 	}
+	if s.o.Lock != LockNone && slices.ContainsFunc(run, writesRows) {
+		run = append([]string{s.signSession()}, run...) // the lock takes whoever runs them for the sink
+	}
 	if refused == "" {
 		refused = "evolve: " + string(s.o.Evolve) + " does not allow that"
 	}
 	return &sink.HeldError{Table: t.opt.From, Why: sink.HoldSchema, Reason: "its schema changed: at the destination table " + t.name + ", " + strings.Join(why, "; ") + "; " + refused +
 		". Nothing of the batch is in the destination; run: " + strings.Join(run, "; ") + " -- the sink looks again every few seconds and goes on"}
+}
+
+func writesRows(sql string) bool {
+	return strings.HasPrefix(sql, "DELETE ") || strings.HasPrefix(sql, "UPDATE ")
 }

@@ -51,6 +51,9 @@ func (s *Sink) RemoveExtra(ctx context.Context, shape *change.Table, rows []RowV
 		if err != nil {
 			return err
 		}
+		if err := s.pass(ctx); err != nil {
+			return err
+		}
 		if _, err := s.exec(ctx, "BEGIN"); err != nil {
 			return err
 		}

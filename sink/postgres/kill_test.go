@@ -8,13 +8,21 @@ import (
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
+	"github.com/sluicecdc/sluice/sink/postgres"
 )
 
 // The session is killed while batches are applied, at a moment of the scheduler's choice: before, in
 // the middle, or while COMMIT is under way and nobody knows its outcome. What the checkpoint says then
 // decides, and rows that cannot be told apart are there once each.
 func TestKilledInTheMiddle(t *testing.T) {
+	for _, lock := range []postgres.LockMode{postgres.LockNone, postgres.LockEnforce} {
+		t.Run("lock "+string(lock), func(t *testing.T) { killedInTheMiddle(t, lock) })
+	}
+}
+
+func killedInTheMiddle(t *testing.T, lock postgres.LockMode) {
 	d := fresh(t)
+	d.lock = lock
 	s := d.resumed(t, hard("log", "counter"))
 	log, counter := table("log", "v text"), table("counter", "id integer", "n integer")
 	log.Key = nil

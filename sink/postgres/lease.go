@@ -37,4 +37,7 @@ func (s *Sink) release(ctx context.Context) {
 		_, _ = s.exec(ctx, "ROLLBACK")
 	}
 	_, _ = s.exec(ctx, "SELECT pg_catalog.pg_advisory_unlock_all()")
+	if s.signed {
+		_, _ = s.exec(ctx, quitSession) // a pooler may keep it for somebody else
+	}
 }

@@ -15,12 +15,17 @@ import (
 type Config struct {
 	// DSN names the destination, as a URL or as key=value pairs (PostgreSQL manual, 34.1.1).
 	DSN string `yaml:"dsn"`
+	// Lock guards the columns that are synced against writes of others.
+	Lock LockMode `yaml:"lock,omitempty"`
 }
 
 // Validate names the key that is wrong. The DSN itself is never repeated: it may hold a password.
 func (c Config) Validate() error {
 	if c.DSN == "" {
 		return fmt.Errorf("dsn: missing: name the destination, for example postgres://user@host:5432/database")
+	}
+	if err := c.Lock.validate(); err != nil {
+		return err
 	}
 	if _, err := pgconn.ParseConfig(c.DSN); err != nil {
 		return fmt.Errorf("dsn: not a PostgreSQL address: want postgres://user@host:5432/database or host=... dbname=...")

@@ -73,6 +73,9 @@ func (s *Sink) Rehearse(ctx context.Context, want func(*Table) bool, rows int) (
 	stage := &Sink{o: s.o, log: s.log, tables: s.tables, awaits: map[string]bool{}, conn: conn, user: cfg.User, database: cfg.Database}
 	stage.forget()
 	defer stage.disconnect()
+	if err := stage.pass(ctx); err != nil {
+		return nil, s.wrap("rehearse at", "", err)
+	}
 	var all []Rehearsal
 	for i := range stage.o.Tables {
 		if t := &stage.o.Tables[i]; want(t) {

@@ -95,15 +95,23 @@ func (s *Sink) remembered(ctx context.Context, t *target) (*shape, error) {
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
-	var sh shape
-	oid, err := strconv.ParseUint(string(rows[0][0]), 10, 32)
-	if err == nil {
-		err = json.Unmarshal(rows[0][1], &sh)
-	}
+	sh, err := readShape(rows[0][1])
 	if err != nil {
-		return nil, refuse("put the row of the table in sluice.shapes back, or, when the table is as its source's, delete it", "what the table stands for cannot be read: %v", err)
+		return nil, err
+	}
+	oid, err := strconv.ParseUint(string(rows[0][0]), 10, 32)
+	if err != nil {
+		return nil, err
 	}
 	sh.oid = uint32(oid)
+	return sh, nil
+}
+
+func readShape(j []byte) (*shape, error) {
+	var sh shape
+	if err := json.Unmarshal(j, &sh); err != nil {
+		return nil, refuse("put the row of the table in sluice.shapes back, or, when the table is as its source's, delete it", "what a table stands for cannot be read: %v", err)
+	}
 	return &sh, nil
 }
 

@@ -56,12 +56,20 @@ type Sink struct {
 	copybuf  []byte
 	// awaits are the destination tables, in SQL, of which rows may be waited for.
 	awaits map[string]bool
+
+	role      string          // the session's, as others see it
+	signed    bool            // the session passes for the sink's
+	locked    map[string]bool // tables that the sink has seen locked
+	lockedAt  time.Time       // when it last looked at the locks
+	foreign   []sink.ForeignWrite
+	foreignAt time.Time
 }
 
 var (
 	_ sink.Sink    = (*Sink)(nil)
 	_ sink.Finder  = (*Sink)(nil)
 	_ sink.Awaiter = (*Sink)(nil)
+	_ sink.Watcher = (*Sink)(nil)
 )
 
 // New gives a destination; it does not connect.
@@ -69,7 +77,7 @@ func New(o Options) (*Sink, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Sink{o: o, log: o.Log, tables: map[string]*Table{}, awaits: map[string]bool{}}
+	s := &Sink{o: o, log: o.Log, tables: map[string]*Table{}, awaits: map[string]bool{}, locked: map[string]bool{}}
 	if s.log == nil {
 		s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
@@ -117,6 +125,9 @@ func (s *Sink) resume(ctx context.Context) (sink.Checkpoint, error) {
 	if err := s.recall(ctx); err != nil {
 		return none, err
 	}
+	if err := s.lockAll(ctx); err != nil {
+		return none, s.wrap("lock", "", err)
+	}
 	return s.takeOver(ctx)
 }
 
@@ -133,6 +144,11 @@ func (s *Sink) session(ctx context.Context) error {
 		return err
 	}
 	s.conn, s.user, s.database = conn, cfg.User, cfg.Database
+	rows, err := s.query(ctx, "SELECT session_user")
+	if err != nil {
+		return err
+	}
+	s.role = string(rows[0][0])
 	return s.lease(ctx)
 }
 
@@ -154,7 +170,7 @@ func (s *Sink) disconnect() {
 		s.release(ctx)
 	}
 	_ = s.conn.Close(ctx)
-	s.conn = nil
+	s.conn, s.signed = nil, false
 }
 
 // forget drops what is known about an ended transaction or session.

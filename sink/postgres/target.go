@@ -115,10 +115,15 @@ func (s *Sink) prepareTarget(ctx context.Context, t *target) error {
 	if err = s.adopt(ctx, t, have); err != nil {
 		return err
 	}
-	if err = s.remember(ctx, t, was, have); err != nil || t.opt.Deletes != Archive {
+	if err = s.remember(ctx, t, was, have); err != nil {
 		return err
 	}
-	return s.prepareArchive(ctx, t)
+	if t.opt.Deletes == Archive {
+		if err = s.prepareArchive(ctx, t); err != nil {
+			return err
+		}
+	}
+	return s.lockTarget(ctx, t)
 }
 
 // listColumns lists the columns to write.

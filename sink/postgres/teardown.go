@@ -4,13 +4,16 @@ import (
 	"context"
 )
 
-// Teardown removes the checkpoint of this sink, then our tables and their schema when nothing else
+// Teardown removes the locks and the checkpoint of this sink, then our tables and their schema when nothing else
 // is in them. The data stays. It gives sink.ErrLeased while a process serves the sink.
 func (s *Sink) Teardown(ctx context.Context) error {
 	if err := s.session(ctx); err != nil {
 		return s.wrap("tear down", progressTable, err)
 	}
 	defer s.disconnect()
+	if err := s.unlock(ctx, nil); err != nil {
+		return s.wrap("remove the locks of", "", err)
+	}
 	have, err := s.present(ctx, progressTable)
 	if err == nil && have {
 		err = s.removeProgress(ctx)
@@ -40,6 +43,9 @@ func (s *Sink) removeProgress(ctx context.Context) error {
 	}
 	if err == nil {
 		err = s.removeDrift(ctx)
+	}
+	if err == nil {
+		err = s.removeForeign(ctx)
 	}
 	if err != nil {
 		return err
@@ -81,9 +87,19 @@ func (s *Sink) removeDrift(ctx context.Context) error {
 	return err
 }
 
+// removeForeign removes what is recorded of others.
+func (s *Sink) removeForeign(ctx context.Context) error {
+	have, err := s.present(ctx, foreignTable)
+	if err == nil && have {
+		_, err = s.exec(ctx, "DELETE FROM sluice.foreign_writes WHERE sink = $1 AND source = $2", s.o.Name, s.o.Source)
+	}
+	return err
+}
+
 // dropProgress drops our tables, and the schema when it was the last thing in it.
 func (s *Sink) dropProgress(ctx context.Context) error {
-	if _, err := s.exec(ctx, "DROP TABLE IF EXISTS sluice.progress, sluice.shapes, sluice.repairs, sluice.drift, sluice.owners, sluice.awaited"); err != nil {
+	err := s.execAll(ctx, []string{"DROP TABLE IF EXISTS sluice.progress, sluice.shapes, sluice.repairs, sluice.drift, sluice.owners, sluice.awaited, " + foreignTable, "DROP SEQUENCE IF EXISTS " + writerSequence})
+	if err != nil {
 		return err
 	}
 	rows, err := s.query(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_depend

@@ -29,7 +29,7 @@ const readTriggers = `SELECT t.tgname, p.oid::pg_catalog.regproc, pg_catalog.pg_
 	l.lanname NOT IN ('plpgsql', 'sql')
 	OR pg_catalog.regexp_replace(p.prosrc, '''[^'']*''|--[^\n]*|/\*.*?\*/', '', 'g') ~* '\m(insert|update|delete|merge|truncate|copy|execute|perform|call|notify|dblink\w*)\M'
 FROM pg_catalog.pg_trigger t JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-WHERE NOT t.tgisinternal AND t.tgparentid = 0
+WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n WHERE n.oid = p.pronamespace AND n.nspname = 'sluice')
 	AND (t.tgrelid = pg_catalog.to_regclass($1) OR pg_catalog.pg_partition_root(t.tgrelid) = pg_catalog.to_regclass($1))
 	AND t.tgenabled::text = ANY (CASE WHEN pg_catalog.current_setting('session_replication_role') = 'replica' THEN ARRAY['R', 'A'] ELSE ARRAY['O', 'A'] END)
 ORDER BY t.tgname`
