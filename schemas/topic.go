@@ -30,6 +30,12 @@ func ControlTopic(source string) string { return legalTopic(source + ".sluice.co
 // HeldTopic names the topic in which changes wait whose table the registry does not take.
 func HeldTopic(source string) string { return legalTopic(source + ".sluice.held") }
 
+// SinkTopic names the topic in which a sink keeps its checkpoint whose destination cannot.
+func SinkTopic(source, sink string) string { return legalTopic(source + sinkTopics + sink) }
+
+// sinkTopics begins the names of SinkTopic, behind the source's.
+const sinkTopics = ".sluice.sink."
+
 func legalTopic(s string) string {
 	return strings.Map(func(r rune) rune {
 		if isAlphanumeric(r) || r == '.' || r == '_' || r == '-' {
@@ -50,6 +56,9 @@ func CheckTopics(source string, tables []*change.Table) error {
 		if len(topic) > maxTopic {
 			return fmt.Errorf("%s needs the topic %s of %d bytes, Kafka allows %d: nothing is captured; shorten source.name or rename the table",
 				name, topic, len(topic), maxTopic)
+		}
+		if prefix := legalTopic(source + sinkTopics); strings.HasPrefix(metricName(topic), metricName(prefix)) {
+			return fmt.Errorf("%s needs the topic %s, and topics %s* are those of sinks: nothing is captured; rename the table or leave it out of source.tables", name, topic, prefix)
 		}
 		if err := claim(seen, metricName(topic), name, "topic "+topic); err != nil {
 			return err

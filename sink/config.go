@@ -32,7 +32,9 @@ type Config struct {
 	// Breaker holds mass changes until a person decides, Cadence says when changes are applied.
 	Breaker *Breaker `yaml:"breaker,omitempty"`
 	Cadence *Cadence `yaml:"cadence,omitempty"`
-	Tables  []Table  `yaml:"tables"`
+	// Tables are the entries of "tables". The configuration's reader sets them, since each kind of destination has its
+	// own keys in the same entries.
+	Tables []Table `yaml:"-"`
 }
 
 // Table maps a source table to a destination. A source may fill several destinations, by an entry for

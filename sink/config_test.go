@@ -7,14 +7,21 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
+// written is a Config as a configuration's reader has it.
+type written struct {
+	Config  `yaml:",inline"`
+	Entries []Table `yaml:"tables"`
+}
+
 func parseConfig(t *testing.T, text string) (Config, error) {
 	t.Helper()
-	var c Config
+	var c written
 	err := yaml.UnmarshalWithOptions([]byte(text), &c, yaml.Strict())
+	c.Tables = c.Entries
 	if err == nil {
 		err = c.Validate()
 	}
-	return c, err
+	return c.Config, err
 }
 
 const goodConfig = `
@@ -47,7 +54,7 @@ func TestConfigComesBackAsWritten(t *testing.T) {
 	if want := "active=false since=now note is null price=1.10"; strings.Join(got, " ") != want {
 		t.Errorf("soft delete sets %q, want %q", got, want)
 	}
-	out, err := yaml.Marshal(c)
+	out, err := yaml.Marshal(written{c, c.Tables})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/sluicecdc/sluice/internal/config"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas/registry"
+	"github.com/sluicecdc/sluice/sink"
 )
 
 type checkCmd struct {
@@ -153,21 +154,25 @@ func checkRegistry(ctx context.Context, cfg *config.Config) []finding {
 
 func checkSink(ctx context.Context, cfg *config.Config, s config.Sink) (all []finding) {
 	part := "sink " + s.Name
-	dest, err := newDestination(s, slog.New(slog.DiscardHandler))
+	dest, err := newDestination(s, slog.New(slog.DiscardHandler), nil, nil)
 	if err != nil {
 		return []finding{{part, verdictFault, "the configuration", err.Error(), ""}}
 	}
 	for _, f := range dest.Check(ctx) {
-		verdict := verdictOK
-		switch {
-		case f.Warning:
-			verdict = verdictWarning
-		case f.Fault != "":
-			verdict = verdictFault
-		}
-		all = append(all, finding{part, verdict, f.What, f.Fault, f.Fix})
+		all = append(all, findingOf(part, f))
 	}
 	return append(all, checkShapes(ctx, cfg, &s, dest)...)
+}
+
+func findingOf(part string, f sink.Finding) finding {
+	verdict := verdictOK
+	switch {
+	case f.Warning:
+		verdict = verdictWarning
+	case f.Fault != "":
+		verdict = verdictFault
+	}
+	return finding{part, verdict, f.What, f.Fault, f.Fix}
 }
 
 // listens tells whether somebody takes connections at an address of this machine.

@@ -10,8 +10,8 @@ import (
 	"github.com/sluicecdc/sluice/transform"
 )
 
-// checkShapes warns of destination columns that would not keep every value of the source's. A source that
-// does not answer and a mapping that does not fit are told elsewhere.
+// checkShapes looks at what the source's tables need of a destination: columns that keep every value, calls that can be
+// written. A source that does not answer and a mapping that does not fit are told elsewhere.
 func checkShapes(ctx context.Context, cfg *config.Config, s *config.Sink, dest destination) (all []finding) {
 	var shapes []*change.Table
 	for i := range s.Tables {
@@ -28,7 +28,7 @@ func checkShapes(ctx context.Context, cfg *config.Config, s *config.Sink, dest d
 		}
 	}
 	for _, f := range dest.CheckShapes(ctx, shapes) {
-		all = append(all, finding{"sink " + s.Name, verdictWarning, f.What, f.Fault, f.Fix})
+		all = append(all, findingOf("sink "+s.Name, f))
 	}
 	return all
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas/registry"
 	"github.com/sluicecdc/sluice/sink"
+	"github.com/sluicecdc/sluice/sink/http"
 )
 
 // figures are the metrics of a process, in a registry of its own.
@@ -19,6 +20,7 @@ type figures struct {
 	kafka    *kafka.Metrics
 	registry *registry.Metrics
 	sink     *sink.Metrics
+	http     *http.Metrics
 }
 
 func newFigures() *figures {
@@ -26,6 +28,6 @@ func newFigures() *figures {
 	all.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &figures{
 		all: all, capture: capture.NewMetrics(all), publish: publish.NewMetrics(all),
-		kafka: kafka.NewMetrics(all), registry: registry.NewMetrics(all), sink: sink.NewMetrics(all),
+		kafka: kafka.NewMetrics(all), registry: registry.NewMetrics(all), sink: sink.NewMetrics(all), http: http.NewMetrics(all),
 	}
 }

@@ -46,7 +46,7 @@ type typesThere struct {
 
 // askTypes asks the destination of a sink.
 func askTypes(ctx context.Context, s config.Sink, t *sinkTarget) typesThere {
-	dest, err := newDestination(s, slog.New(slog.DiscardHandler))
+	dest, err := newDestination(s, slog.New(slog.DiscardHandler), nil, nil)
 	if err != nil {
 		return typesThere{}
 	}

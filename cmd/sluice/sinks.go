@@ -13,20 +13,22 @@ import (
 	"github.com/sluicecdc/sluice/schemas/registry"
 	"github.com/sluicecdc/sluice/sink"
 	"github.com/sluicecdc/sluice/sink/consume"
+	"github.com/sluicecdc/sluice/sink/http"
 	"github.com/sluicecdc/sluice/sink/postgres"
 )
 
 // destination is what this binary asks of every kind of sink beside sink.Sink.
 type destination interface {
 	sink.Sink
-	Check(ctx context.Context) []postgres.Finding
-	CheckShapes(ctx context.Context, shapes []*change.Table) []postgres.Finding
+	Check(ctx context.Context) []sink.Finding
+	CheckShapes(ctx context.Context, shapes []*change.Table) []sink.Finding
 	ColumnTypes(ctx context.Context, schema, name string) (map[string]string, error)
 	Teardown(ctx context.Context) error
 }
 
-// newDestination is the one switch from kind to constructor.
-func newDestination(s config.Sink, log *slog.Logger) (destination, error) {
+// newDestination is the one switch from kind to constructor. Kafka, where a kind keeps its checkpoint there, may be nil
+// for a look at the destination, and so may the metrics.
+func newDestination(s config.Sink, log *slog.Logger, client *kafka.Client, metrics *http.Metrics) (destination, error) {
 	switch s.Type {
 	case config.TypePostgres:
 		o, err := postgres.FromConfig(s.Config, s.Postgres, log)
@@ -34,6 +36,13 @@ func newDestination(s config.Sink, log *slog.Logger) (destination, error) {
 			return nil, fmt.Errorf("sinks.%s: %w", s.Name, err)
 		}
 		return postgres.New(o)
+	case config.TypeHTTP:
+		o, err := http.FromConfig(s.Config, s.HTTP)
+		if err != nil {
+			return nil, fmt.Errorf("sinks.%s: %w", s.Name, err)
+		}
+		o.Log, o.Kafka, o.Metrics = log, client, metrics
+		return http.New(o)
 	default:
 		return nil, fmt.Errorf("sinks.%s.type: %q is not a kind of sink", s.Name, s.Type)
 	}
@@ -45,6 +54,7 @@ type sinkParts struct {
 	registry *registry.Client
 	log      *slog.Logger
 	metrics  *sink.Metrics
+	http     *http.Metrics
 	shares   shares
 	drain    time.Duration
 	ask      func(context.Context, []sink.Wish) error
@@ -53,7 +63,7 @@ type sinkParts struct {
 // newRunner wires one sink: its destination behind the runner, which opens a consumer behind the
 // destination's checkpoint.
 func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
-	dest, err := newDestination(s, p.log) // it names itself in the log, and so does the runner
+	dest, err := newDestination(s, p.log, p.kafka, p.http) // it names itself in the log, and so does the runner
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/sluicecdc/sluice/capture"
 	"github.com/sluicecdc/sluice/internal/config"
+	"github.com/sluicecdc/sluice/internal/kafka"
+	"github.com/sluicecdc/sluice/schemas"
 )
 
 type teardownCmd struct {
@@ -47,7 +49,11 @@ func (a *app) announce(cfg *config.Config) {
 	s := cfg.Source
 	fmt.Fprintf(a.out, "At the source %s:\n  replication slot %s (changes from here on are kept for nobody)\n  publication %s\n", s.Name, s.Slot, s.Publication)
 	for _, name := range sinkNames(cfg) {
-		fmt.Fprintf(a.out, "At the destination of sink %s:\n  its checkpoint in sluice.progress, its tables in sluice.owners and its locks; the schema sluice when nothing else is in it\n", name)
+		if s := cfg.Sinks[name]; s.Type == config.TypeHTTP {
+			fmt.Fprintf(a.out, "In Kafka, of sink %s:\n  its checkpoint in %s (the next start makes every call again)\n", name, schemas.SinkTopic(s.Source, name))
+			continue
+		}
+		fmt.Fprintf(a.out, "At the destination of sink %s:\n  its checkpoint in sluice.progress and its tables in sluice.owners and its locks; the schema sluice when nothing else is in it\n", name)
 	}
 	fmt.Fprintf(a.out, "Rows at destinations, topics of Kafka (%s.*) and registered schemas stay.\n", s.Name)
 }
@@ -94,7 +100,7 @@ func (a *app) tearSourceDown(cfg *config.Config) error {
 func (a *app) tearSinksDown(cfg *config.Config) error {
 	var faults []error
 	for _, name := range sinkNames(cfg) {
-		if err := tearSinkDown(a.ctx, cfg.Sinks[name]); err != nil {
+		if err := tearSinkDown(a.ctx, cfg, cfg.Sinks[name]); err != nil {
 			faults = append(faults, err) // it names the sink
 			continue
 		}
@@ -103,10 +109,18 @@ func (a *app) tearSinksDown(cfg *config.Config) error {
 	return errors.Join(faults...)
 }
 
-func tearSinkDown(ctx context.Context, s config.Sink) error {
+func tearSinkDown(ctx context.Context, cfg *config.Config, s config.Sink) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	dest, err := newDestination(s, slog.New(slog.DiscardHandler))
+	var client *kafka.Client
+	if s.Type == config.TypeHTTP {
+		var err error
+		if client, err = kafka.Open(ctx, cfg.Kafka, slog.New(slog.DiscardHandler)); err != nil {
+			return fmt.Errorf("sink %s: cannot remove its checkpoint: %w", s.Name, err)
+		}
+		defer client.Close()
+	}
+	dest, err := newDestination(s, slog.New(slog.DiscardHandler), client, nil)
 	if err != nil {
 		return err
 	}

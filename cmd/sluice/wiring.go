@@ -69,7 +69,7 @@ func databaseOf(dsn string) string {
 // startSinks wires every sink of the process and runs them side by side; the stage ends with the last.
 func (p *process) startSinks(life context.Context, client *kafka.Client, schemas *registry.Client) (stage, error) {
 	shared := sinkParts{
-		kafka: client, registry: schemas, log: p.log, metrics: p.metrics.sink,
+		kafka: client, registry: schemas, log: p.log, metrics: p.metrics.sink, http: p.metrics.http,
 		shares: divide(p.cfg.Memory, len(p.what.sinks)), drain: p.cfg.DrainTimeout / 2, // capture has the first half
 		ask: func(ctx context.Context, wishes []sink.Wish) error { return askForRows(ctx, p.cfg, client, wishes) },
 	}

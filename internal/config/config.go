@@ -11,6 +11,7 @@ import (
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas/registry"
 	"github.com/sluicecdc/sluice/sink"
+	"github.com/sluicecdc/sluice/sink/http"
 	"github.com/sluicecdc/sluice/sink/postgres"
 	"github.com/sluicecdc/sluice/transform"
 )
@@ -36,10 +37,22 @@ type Config struct {
 type Sink struct {
 	sink.Config `yaml:",inline"`
 	Postgres    postgres.Config `yaml:",inline"`
+	HTTP        http.Config     `yaml:",inline"`
+	// Entries are the tables as they are written. complete gives each kind its part of them.
+	Entries []Table `yaml:"tables"`
 }
 
-// TypePostgres is the kind of sink that there is.
-const TypePostgres = "postgres"
+// Table is one entry of a sink's "tables": what all kinds share, and the keys of its own kind beside it.
+type Table struct {
+	sink.Table `yaml:",inline"`
+	HTTP       http.Table `yaml:",inline"`
+}
+
+// The kinds of sink.
+const (
+	TypePostgres = "postgres"
+	TypeHTTP     = "http"
+)
 
 // Default gives the settings that hold where the file says nothing.
 func Default() *Config {
@@ -61,6 +74,7 @@ func (c *Config) locate(file string) {
 	}
 	for _, s := range c.Sinks {
 		s.Locate(file)
+		s.HTTP.Locate(file)
 	}
 }
 
@@ -71,7 +85,20 @@ func (c *Config) complete() {
 	c.Console = c.Console.WithDefaults()
 	for name, s := range c.Sinks {
 		s.Name, s.Source = name, c.Source.Name
-		s.SetDefaults()
+		s.complete()
 		c.Sinks[name] = s
+	}
+}
+
+// complete hands the tables to the kinds, and takes back what was left out.
+func (s *Sink) complete() {
+	s.Tables, s.HTTP.Tables = nil, nil
+	for _, e := range s.Entries {
+		s.Tables = append(s.Tables, e.Table)
+		s.HTTP.Tables = append(s.HTTP.Tables, e.HTTP)
+	}
+	s.SetDefaults()
+	for i := range s.Entries {
+		s.Entries[i].Table = s.Tables[i]
 	}
 }

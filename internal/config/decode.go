@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -64,8 +65,22 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, path string, depth int) {
 			d.unknown(at, join(path, key), key, fields)
 			return
 		}
+		if guess, ok := mistaken(key, val, field, fields); ok {
+			d.faults.add(placeOf(val), "%s is %s: want keys with values; or did you mean %s?", join(path, key), describe(val), guess)
+			return
+		}
 		d.value(val, field, join(path, key), depth+1)
 	})
+}
+
+// mistaken finds another key that was probably meant by one which wants keys with values and has a plain value.
+func mistaken(key string, val ast.Node, field reflect.Value, fields map[string]reflect.Value) (guess string, ok bool) {
+	_, plain := bare(val).(ast.ScalarNode)
+	if t := field.Type(); !plain || bare(val).Type() == ast.NullType || t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct || unmarshals(reflect.New(t.Elem()).Elem()) {
+		return "", false
+	}
+	others := slices.DeleteFunc(slices.Sorted(maps.Keys(fields)), func(other string) bool { return other == key })
+	return nearest(key, others)
 }
 
 // names decodes a map whose keys are chosen by the writer, such as the names of sinks.

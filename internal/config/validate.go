@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,10 +37,35 @@ func (c *Config) faults() []fault {
 
 // validate checks an entry by the rules of all sinks and those of its kind.
 func (s *Sink) validate() error {
-	if s.Type != "" && s.Type != TypePostgres {
-		return fmt.Errorf("type: %q is not a kind of sink: there is %s", s.Type, TypePostgres)
+	switch s.Type {
+	case TypeHTTP:
+		return errors.Join(s.Config.Validate(), foreign(s.Postgres, "", TypePostgres), s.HTTP.Validate(s.Tables))
+	case TypePostgres, "":
+		return errors.Join(s.Config.Validate(), s.withoutHTTP(), s.Postgres.Validate())
+	default:
+		return fmt.Errorf("type: %q is not a kind of sink: there are %s and %s", s.Type, TypePostgres, TypeHTTP)
 	}
-	return errors.Join(s.Config.Validate(), s.Postgres.Validate())
+}
+
+// withoutHTTP finds keys of sinks of type http.
+func (s *Sink) withoutHTTP() error {
+	errs := []error{foreign(s.HTTP, "", TypeHTTP)}
+	for i := range s.Entries {
+		errs = append(errs, foreign(s.Entries[i].HTTP, fmt.Sprintf("tables[%d].", i), TypeHTTP))
+	}
+	return errors.Join(errs...)
+}
+
+// foreign finds a key of another kind of sink, which would be without effect. own is that kind's part.
+func foreign(own any, path, kind string) error {
+	v := reflect.ValueOf(own)
+	for i := range v.NumField() {
+		key, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ",")
+		if key != "-" && !v.Field(i).IsZero() {
+			return fmt.Errorf("%s%s: it belongs to sinks of type %s: remove it, or write type: %s", path, key, kind, kind)
+		}
+	}
+	return nil
 }
 
 // sinkName keeps the names usable in topics, groups, metrics and on the command line.

@@ -101,6 +101,12 @@ func Retriable(err error) bool {
 	return errors.Is(err, errNoLeader)
 }
 
+// Fenced tells whether another process has taken over the transactional id of a producer.
+func Fenced(err error) bool {
+	var code Code
+	return errors.As(err, &code) && (code == codeFencedEpoch || code == codeFencedProducer)
+}
+
 var (
 	errClosed   = errors.New("the Kafka client is closed")
 	errNoLeader = errors.New("the partition has no leader at the moment")

@@ -8,14 +8,8 @@ import (
 	"github.com/sluicecdc/sluice/sink"
 )
 
-// Finding is one thing that Check looked at. Fault is empty when it is well; Fix is what to run or
-// change otherwise. With Warning it works, and may do what nobody wants.
-type Finding struct {
-	What    string
-	Fault   string
-	Fix     string
-	Warning bool
-}
+// Finding is what every kind of destination gives.
+type Finding = sink.Finding
 
 // minVersion is the oldest PostgreSQL that is supported, as server_version_num.
 const minVersion = 140000

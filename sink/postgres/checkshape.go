@@ -38,7 +38,7 @@ func (s *Sink) narrowColumns(ctx context.Context, t *change.Table, name string) 
 		found = append(found, Finding{
 			What:  "table " + name + ", column " + ident(c.Name),
 			Fault: fmt.Sprintf("it is %s there and comes as %s: a value that it would round or cut stops the sink", there.full, c.Type.Name),
-			Fix:   "ALTER TABLE " + name + " ALTER COLUMN " + ident(c.Name) + " TYPE " + c.Type.Name,
+			Fix:   "ALTER TABLE " + name + " ALTER COLUMN " + ident(c.Name) + " TYPE " + c.Type.Name, Warning: true,
 		})
 	}
 	return found

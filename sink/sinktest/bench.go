@@ -19,6 +19,46 @@ type bench struct {
 	sink   sink.Sink
 	commit change.LSN
 	ends   int64
+	// ordinal is that of the last change of the group that is given in pieces.
+	ordinal int64
+}
+
+// can tells whether the destination has an ability.
+func (b *bench) can(a Ability) bool {
+	limited, ok := b.to.(Limited)
+	return !ok || !slices.Contains(limited.Lacks(), a)
+}
+
+// needs ends a test of an ability that the destination lacks.
+func (b *bench) needs(a Ability) {
+	b.t.Helper()
+	if !b.can(a) {
+		b.t.Skipf("this kind of destination says that it lacks %s", a)
+	}
+}
+
+// kept is a value of a row whose key changes, and that did not travel; v itself where the destination cannot be asked
+// for it.
+func (b *bench) kept(v string) string {
+	if b.can(Stored) {
+		return unchanged
+	}
+	return v
+}
+
+// loose gives changes of a table without key, or none.
+func (b *bench) loose(cs ...change.Change) []change.Change {
+	if b.can(Keyless) {
+		return cs
+	}
+	return nil
+}
+
+func (b *bench) wantLoose(rows ...string) {
+	b.t.Helper()
+	if b.can(Keyless) {
+		b.want("public.loose", rows...)
+	}
 }
 
 // open starts the process.
@@ -48,18 +88,26 @@ func (b *bench) resume() sink.Checkpoint {
 func (b *bench) batch(cs ...change.Change) *sink.Batch {
 	b.commit += 100
 	b.ends++
-	return &sink.Batch{Changes: at(number(cs), b.commit), Groups: 1, Checkpoint: sink.Checkpoint{
+	b.number(cs)
+	b.ordinal = 0
+	return &sink.Batch{Changes: at(cs, b.commit), Groups: 1, Checkpoint: sink.Checkpoint{
 		Commit: b.commit, Time: 1_700_000_000_123_456, Complete: true,
 		Offsets: map[string]map[int32]int64{"crm.transaction": {0: b.ends}},
 	}}
 }
 
+// piece gives a piece of the group that the next batch closes.
+func (b *bench) piece(cs ...change.Change) *sink.Batch {
+	b.number(cs)
+	return &sink.Batch{Changes: at(cs, b.commit+100), Open: true}
+}
+
 // number gives ordinals, as a source does.
-func number(cs []change.Change) []change.Change {
+func (b *bench) number(cs []change.Change) {
 	for i := range cs {
-		cs[i].Ordinal = int64(i + 1)
+		b.ordinal++
+		cs[i].Ordinal = b.ordinal
 	}
-	return cs
 }
 
 // at gives changes the position and time of their group, as a consumer does.

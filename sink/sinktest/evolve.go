@@ -19,6 +19,7 @@ func version(columns ...change.Column) *change.Table {
 // for a column, and loses one; a sink that is opened anew knows what its columns were. Columns that the
 // source has no more may stay.
 func testSchemaChanges(t *testing.T, b *bench) {
+	b.needs(Columns)
 	id, name, missing := change.Column{Name: "id", Type: intType, Attnum: 1}, change.Column{Name: "name", Type: textType, Attnum: 2}, "new"
 	added := change.Column{Name: "more", Type: textType, Attnum: 3, Missing: &missing}
 	renamed := change.Column{Name: "title", Type: textType, Attnum: 2}

@@ -24,6 +24,31 @@ type Destination interface {
 	Fence(t *testing.T)
 }
 
+// Ability is something that not every kind of destination can do. What one lacks is documented where it is described.
+type Ability string
+
+// The abilities.
+const (
+	// Transactions: changes of a batch become visible together, those of an open one with the batch that closes it.
+	Transactions Ability = "transactions"
+	// Keyless: rows of a table without key are told apart by all their values. Otherwise the table is refused.
+	Keyless Ability = "tables without key"
+	// Stored: values that did not travel are taken from what the destination holds. Otherwise the sink is held.
+	Stored Ability = "stored values"
+	// Archives: deleted rows move to another table.
+	Archives Ability = "archives"
+	// Repairs: what was not kept since a gap is deleted. Otherwise the repair passes with a word about it.
+	Repairs Ability = "repairs"
+	// Columns: it has columns, which follow the source's.
+	Columns Ability = "columns"
+)
+
+// Limited is a Destination that lacks abilities. What the suite says of them is left out, or turned round where there is
+// something else that must happen then; all else is wanted as of any destination.
+type Limited interface {
+	Lacks() []Ability
+}
+
 // Factory gives a fresh destination.
 type Factory func(t *testing.T) Destination
 
