@@ -42,7 +42,7 @@ func broker(t *testing.T) *kafka.Client {
 }
 
 // quick is a lease that tests can wait for.
-var quick = http.Lease{Beat: 100 * time.Millisecond, Hold: 600 * time.Millisecond, Take: time.Second}
+var quick = http.Lease{Beat: 50 * time.Millisecond, Hold: 300 * time.Millisecond, Take: 450 * time.Millisecond}
 
 // store is an API that keeps rows, and the sink's checkpoint beside it.
 type store struct {

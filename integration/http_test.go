@@ -1,0 +1,261 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sluicecdc/sluice/internal/change"
+)
+
+// billingAPI keeps rows under their paths, knows idempotency keys, and now and then executes a call without answering.
+type billingAPI struct {
+	mu       sync.Mutex
+	r        *rand.Rand
+	rows     map[string]map[string]json.RawMessage
+	made     map[string]string // calls by idempotency key
+	newest   map[string]change.LSN
+	repeated int
+	wrong    []string
+}
+
+func newBillingAPI(seed uint64) *billingAPI {
+	return &billingAPI{r: rand.New(rand.NewPCG(seed, 7)), rows: map[string]map[string]json.RawMessage{}, made: map[string]string{}, newest: map[string]change.LSN{}}
+}
+
+// ServeHTTP implements http.Handler.
+func (a *billingAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	switch {
+	case err != nil:
+		return
+	case r.Header.Get("Authorization") != "Bearer t0ken":
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	case r.Method == http.MethodGet:
+		return
+	}
+	time.Sleep(2 * time.Millisecond) // so that kills meet calls under way
+	status, silent := a.take(r, string(body))
+	if silent {
+		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			conn.Close()
+		}
+		return
+	}
+	w.WriteHeader(status)
+}
+
+func (a *billingAPI) take(r *http.Request, body string) (status int, silent bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	id, call := r.Header.Get("Idempotency-Key"), r.Method+" "+r.URL.Path+" "+body
+	if known, ok := a.made[id]; ok {
+		a.repeated++
+		if known != call {
+			a.wrong = append(a.wrong, fmt.Sprintf("key %s stands for %q and %q", id, known, call))
+		}
+		return http.StatusOK, false
+	}
+	lsn, _, _ := strings.Cut(r.Header.Get("Sluice-Position"), "+")
+	at, err := change.ParseLSN(lsn)
+	if err != nil || at < a.newest[r.URL.Path] {
+		a.wrong = append(a.wrong, fmt.Sprintf("%s at %q comes after %s", call, lsn, a.newest[r.URL.Path]))
+	}
+	a.made[id], a.newest[r.URL.Path] = call, at
+	var sent map[string]json.RawMessage
+	if body != "" && json.Unmarshal([]byte(body), &sent) != nil {
+		a.wrong = append(a.wrong, call)
+	}
+	row, there := a.rows[r.URL.Path]
+	switch {
+	case r.Method == http.MethodDelete:
+		delete(a.rows, r.URL.Path)
+	case r.Method == http.MethodPatch && !there:
+		return http.StatusNotFound, false
+	case r.Method == http.MethodPatch:
+		for name, value := range sent {
+			row[name] = value
+		}
+	default:
+		a.rows[r.URL.Path] = sent
+	}
+	return http.StatusOK, a.r.IntN(20) == 0
+}
+
+// column gives the rows of a table by one column of each, as JSON, sorted.
+func (a *billingAPI) column(table string, names ...string) (out []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for path, row := range a.rows {
+		if !strings.HasPrefix(path, "/api/"+table+"/") {
+			continue
+		}
+		var values []string
+		for _, name := range names {
+			values = append(values, string(row[name]))
+		}
+		out = append(out, strings.Join(values, " "))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// A CRM reaches a billing system that only has an API, exactly as it is, while the sink is killed in the middle of its
+// calls: conditions, values that did not travel, soft deletes, changed keys, and a row that the API never hears of.
+func TestHTTP(t *testing.T) {
+	seed := seedOf(t)
+	api := newBillingAPI(seed)
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	d := newDeployment(t, drawn(seed), []string{"public.customers", "public.staff"}, func(text string) string { return withAPI(text, server.URL) })
+	if err := os.WriteFile(filepath.Join(d.folder, "token"), []byte("t0ken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.exec("create table customers (id bigint primary key, full_name text, stage text, balance numeric, tags text[], doc jsonb, seen timestamptz, secret text)",
+		"alter table customers replica identity full",
+		"create table staff (id int primary key, name text, photo text)", "alter table staff alter photo set storage external",
+		"insert into customers select 9007199254740993 + i, 'c' || i, case when i % 3 > 0 then 'won' end, i * 1.10, array['a', null, 'x,\"y'], jsonb_build_object('n', 12345678901234567890 + i), now(), 'never' from generate_series(1, 60) i",
+		"insert into staff select i, 'n' || i, repeat(md5(i::text), 200) from generate_series(1, 40) i")
+	if out, status := d.command("check"); status != 0 || !strings.Contains(out, "calls of table public.staff") {
+		t.Errorf("check: exit %d with\n%s", status, out)
+	}
+	capture, sink := d.start("capture"), d.start("sink")
+	random := rand.New(rand.NewPCG(seed, 99))
+	for kill := range 3 {
+		for range 60 {
+			d.exec(crmStatement(random))
+		}
+		d.exec("update customers set balance = balance + 0.01", "update staff set name = name || '.'")
+		if kill == 2 {
+			break
+		}
+		made := api.count()
+		eventually(t, time.Minute, "calls under way", func() bool { return api.count() > made+10 })
+		sink.Kill()
+		sink = d.start("sink")
+	}
+	d.served(90 * time.Second)
+	api.report(t)
+	want := oneColumn(t, d.source, `select concat_ws(' ', id, to_json(full_name), balance, array_to_json(tags), doc, '"' || replace(to_json(seen at time zone 'UTC')#>>'{}', '+00:00', '') || 'Z"') from customers where stage = 'won'`)
+	if got := api.column("customers", "id", "name", "balance", "tags", "doc", "seen"); !slices.Equal(want, got) {
+		t.Errorf("the API holds %d customers, the source %d that match; first difference: %s", len(got), len(want), firstDifference(want, got))
+	}
+	want = oneColumn(t, d.source, "select concat_ws(' ', id, to_json(name), to_json(photo)) from staff")
+	got := slices.DeleteFunc(api.column("staff", "id", "name", "photo", "active"), func(row string) bool { return strings.HasSuffix(row, " false") })
+	for i := range got {
+		got[i] = strings.TrimSuffix(got[i], " ")
+	}
+	if !slices.Equal(want, got) {
+		t.Errorf("the API holds %d active staff, the source %d; first difference: %s", len(got), len(want), firstDifference(want, got))
+	}
+	d.stop(sink)
+	d.stop(capture)
+}
+
+func withAPI(text, url string) string {
+	head, rest, _ := strings.Cut(text, "sinks:\n")
+	_, tail, _ := strings.Cut(rest, "console:")
+	return head + `sinks:
+  billing:
+    type: http
+    url: ` + url + `/api
+    auth: {bearer_file: token}
+    tables:
+      - from: public.customers
+        columns: {id: id, name: full_name, balance: balance, tags: tags, doc: doc, seen: seen}
+        where: stage == 'won'
+        deletes: hard
+        upsert: {path: "/customers/{id}"}
+        delete: {path: "/customers/{id}"}
+      - from: public.staff
+        deletes: {soft: {active: false}}
+        upsert: {path: "/staff/{id}"}
+        patch: {path: "/staff/{id}"}
+console:` + tail
+}
+
+// crmStatement gives something that happens in a CRM.
+func crmStatement(r *rand.Rand) string {
+	c, s := 9007199254740993+r.IntN(80), r.IntN(60)
+	switch r.IntN(8) {
+	case 0:
+		return fmt.Sprintf("delete from customers where id = %d", c)
+	case 1:
+		return fmt.Sprintf("insert into customers values (%d, 'new \"%d\"', 'won', 123456789012345678901234567890.5, '{}', '[1.10]', '2024-01-31 12:00:00.5+00', 'never') on conflict (id) do update set stage = 'won'", c, s)
+	case 2:
+		return fmt.Sprintf("update customers set stage = case when stage = 'won' then 'lost' else 'won' end where id = %d", c)
+	case 3:
+		return fmt.Sprintf("update customers set id = id + 1000 where id = %d", c)
+	case 4:
+		return fmt.Sprintf("delete from staff where id = %d", s)
+	case 5:
+		return fmt.Sprintf("insert into staff values (%d, 'again', repeat('p', 3000)) on conflict (id) do update set name = 'again'", s)
+	}
+	return fmt.Sprintf("update staff set name = 'n%d' where id = %d", r.IntN(1000), s)
+}
+
+func (a *billingAPI) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.made)
+}
+
+func (a *billingAPI) report(t *testing.T) {
+	t.Helper()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t.Logf("%d calls executed, %d made again and recognised", len(a.made), a.repeated)
+	for i, w := range a.wrong {
+		if i == 10 {
+			t.Fatal("and more")
+		}
+		t.Error(w)
+	}
+	if a.repeated == 0 {
+		t.Error("no call was made again: nothing was shown")
+	}
+}
+
+// served waits until the sink says that it has applied what is committed at the source now.
+func (d *deployment) served(within time.Duration) {
+	d.t.Helper()
+	target, err := change.ParseLSN(scan[string](d.t, d.source, "select pg_current_wal_insert_lsn()::text"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	eventually(d.t, within, "the sink to reach "+target.String(), func() bool {
+		resp, err := http.Get("http://" + d.sinkConsole + "/api/status")
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		var status struct {
+			Sinks map[string]struct {
+				AppliedLSN change.LSN `json:"applied_lsn"`
+				Complete   bool       `json:"complete"`
+			} `json:"sinks"`
+		}
+		err = json.NewDecoder(resp.Body).Decode(&status)
+		s := status.Sinks["billing"]
+		return err == nil && s.Complete && s.AppliedLSN >= target
+	})
+}
+
+// oneColumn gives a query's one column, sorted.
+func oneColumn(t *testing.T, dsn, query string) []string {
+	t.Helper()
+	out := scan[[]string](t, dsn, "select array_agg(t) from ("+query+") q(t)")
+	slices.Sort(out)
+	return out
+}
