@@ -131,6 +131,10 @@ func TestHTTP(t *testing.T) {
 		t.Errorf("check: exit %d with\n%s", status, out)
 	}
 	capture, sink := d.start("capture"), d.start("sink")
+	eventually(t, time.Minute, "the first calls", func() bool { return api.count() > 0 })
+	if out, _ := d.command("schema", "check-ddl", "alter table staff add column phone text"); !strings.Contains(out, "sink billing, table public.staff: sends rows in the new shape from then on") {
+		t.Errorf("check-ddl says\n%s", out)
+	}
 	random := rand.New(rand.NewPCG(seed, 99))
 	for kill := range 3 {
 		for range 60 {

@@ -34,6 +34,12 @@ func checkEncryption(cfg *config.Config) (all []finding) {
 		warn("registry", "the connection to "+u.Host+" is not encrypted", "give an https URL in schemas.registry, with schemas.tls.ca where the system does not know the authority")
 	}
 	for _, name := range sinkNames(cfg) {
+		if s := cfg.Sinks[name]; s.Type == config.TypeHTTP {
+			if u, err := url.Parse(s.HTTP.URL); err == nil && u.Scheme == "http" && beyond(u.Host) {
+				warn("sink "+name, "the connection to "+u.Host+" is not encrypted", "give an https URL in sinks."+name+".url, with tls.ca where the system does not know the authority")
+			}
+			continue
+		}
 		dsn("sink "+name, fmt.Sprintf("sinks.%s.dsn", name), cfg.Sinks[name].Postgres.DSN)
 	}
 	return all

@@ -27,6 +27,7 @@ type sinkTarget struct {
 	evolve   sink.Evolve
 	create   bool
 	truncate sink.TruncatePolicy
+	calls    bool // the destination is an API
 }
 
 // sinkTargets gives for each sink what it makes of a table.
@@ -47,7 +48,7 @@ func targetOf(s *config.Sink, i int) sinkTarget {
 	m := &s.Tables[i]
 	t := sinkTarget{
 		Table: m.To, Deletes: string(m.Deletes.Policy), Columns: m.Columns.Sources(),
-		evolve: s.Evolve, create: s.CreateTables(), truncate: m.Truncate,
+		evolve: s.Evolve, create: s.CreateTables(), truncate: m.Truncate, calls: s.Type == config.TypeHTTP,
 	}
 	if m.Where != nil {
 		t.Where = m.Where.Text
@@ -114,6 +115,8 @@ func (t *sinkTarget) begin(table *change.Table) []sinkStep {
 	switch _, err := t.mapping.Compile(table); {
 	case err != nil:
 		return []sinkStep{{What: "stops: " + err.Error(), Held: true}}
+	case t.calls:
+		return []sinkStep{{What: "makes calls for its rows"}}
 	case !t.create:
 		return []sinkStep{{What: "writes the records there; the table must exist (create: false)"}}
 	}
@@ -131,6 +134,8 @@ func (j *ddlJudge) steps(ctx context.Context, name string, t *sinkTarget, c *cap
 		return []sinkStep{{What: "gets nothing any more", Stale: true}}
 	case c.Emptied:
 		return []sinkStep{t.emptied(j.cfg.Source.Truncate)}
+	case t.calls:
+		return t.called(ctx, j.cfg.Sinks[name], d)
 	}
 	steps := t.reshaped(d)
 	if len(c.Values) > 0 {

@@ -27,6 +27,9 @@ func (t *sinkTarget) emptying() string {
 	if t.mapping.Shared {
 		rows = "the rows that come from this table"
 	}
+	if t.calls && sink.DeletePolicy(t.Deletes) != sink.DeleteIgnore {
+		return "makes the call clear, for " + rows
+	}
 	switch sink.DeletePolicy(t.Deletes) {
 	case sink.DeleteSoft:
 		return "marks " + rows + " as deleted"

@@ -61,3 +61,16 @@ func compare(t *testing.T, golden, got string) {
 		t.Errorf("message is\n%s\nwant\n%s", got, want)
 	}
 }
+
+// The examples of the documentation are configurations.
+func TestExamples(t *testing.T) {
+	files, err := filepath.Glob("../../docs/examples/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, file := range files {
+		if _, err := Load(file, testEnv); err != nil {
+			t.Error(err)
+		}
+	}
+}

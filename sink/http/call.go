@@ -143,8 +143,11 @@ func (s *Sink) insist(ctx context.Context, st *step, k kind, r request) (other k
 			return kindUpdate, nil
 		case v == refused, v == missing:
 			return "", s.refuse(st, k, r, got.status, reason)
-		case v == unsigned && !a.renewed:
+		case v == unsigned:
 			s.signer.refused(token)
+			if a.renewed {
+				return "", s.fault(st, k, r, got.status, reason, true)
+			}
 			a.renewed = true
 			continue
 		}

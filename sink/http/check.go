@@ -63,4 +63,6 @@ func (s *Sink) CheckShapes(_ context.Context, shapes []*change.Table) (found []s
 }
 
 // ColumnTypes gives nothing: an API does not tell.
-func (s *Sink) ColumnTypes(context.Context, string, string) (map[string]string, error) { return nil, nil }
+func (s *Sink) ColumnTypes(context.Context, string, string) (map[string]string, error) {
+	return nil, nil
+}

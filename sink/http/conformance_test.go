@@ -164,4 +164,3 @@ func (s *store) Fence(t *testing.T) {
 		t.Fatal(err)
 	}
 }
-

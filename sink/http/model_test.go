@@ -51,7 +51,9 @@ func TestMisbehavingAPI(t *testing.T) {
 			server := httptest.NewServer(f)
 			t.Cleanup(server.Close)
 			s.url = server.URL
-			d := &driver{t: t, r: r, h: h, open: func() *http.Sink { return s.open(t, modelTables(t), modelConfig(t, server.URL, mode.every, mode.upsert)) }}
+			d := &driver{t: t, r: r, h: h, open: func() *http.Sink {
+				return s.open(t, modelTables(t), modelConfig(t, server.URL, mode.every, mode.upsert))
+			}}
 			d.run()
 			t.Logf("%d changes in %d groups; %d calls, %d executed, %d deaths, %d attempts, faults %v", h.changes, len(h.groups), f.calls, len(f.bodies), d.deaths, d.attempts, f.faults)
 			for _, v := range f.violations {

@@ -11,8 +11,6 @@ import (
 	"github.com/sluicecdc/sluice/transform"
 )
 
-type sinkChange = change.Change
-
 func testChanges(_ *testing.T, b *bench) {
 	b.open()
 	b.apply(read(items, "1", "one", "n"), read(items, "2", "two", null), create(pairs, "1", "5", "x"), create(pairs, "1", "6", "y"))
