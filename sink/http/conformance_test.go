@@ -41,15 +41,13 @@ func broker(t *testing.T) *kafka.Client {
 	return client
 }
 
-// quick is a lease that tests can wait for.
-var quick = http.Lease{Beat: 50 * time.Millisecond, Hold: 300 * time.Millisecond, Take: 450 * time.Millisecond}
-
 // store is an API that keeps rows, and the sink's checkpoint beside it.
 type store struct {
 	api    *api
 	url    string
 	source string
 	kafka  *kafka.Client
+	lease  http.Lease
 }
 
 var _ sinktest.Limited = (*store)(nil)
@@ -82,7 +80,7 @@ func (s *store) open(t *testing.T, tables []sink.Table, own http.Config) *http.S
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Kafka, o.Lease, o.Log = s.kafka, quick, slog.New(slog.NewTextHandler(t.Output(), nil))
+	o.Kafka, o.Lease, o.Log = s.kafka, s.lease, slog.New(slog.NewTextHandler(t.Output(), nil))
 	out, err := http.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -108,7 +108,7 @@ func newSink(t *testing.T, client *kafka.Client, url, table, keys string, metric
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Kafka, o.Lease, o.Metrics, o.Log = client, quick, metrics, slog.New(slog.NewTextHandler(t.Output(), nil))
+	o.Kafka, o.Lease, o.Metrics, o.Log = client, http.Lease{Beat: 100 * time.Millisecond, Hold: 1500 * time.Millisecond, Take: 2500 * time.Millisecond}, metrics, slog.New(slog.NewTextHandler(t.Output(), nil))
 	s, err := http.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -463,7 +463,7 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
-// A reader of another table version, and a repair that ends, are told of and not called.
+// Figures count requests, retries, waits, and repairs that an API is not told of.
 func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	d := newDesk(t, statuses(500))
