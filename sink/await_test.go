@@ -13,7 +13,7 @@ import (
 )
 
 func TestWishes(t *testing.T) {
-	var c Config
+	var c written
 	if err := yaml.Unmarshal([]byte(`
 tables:
   - {from: public.people, to: crm.contacts, columns: {key: id, name: full_name}, deletes: hard}
@@ -22,7 +22,7 @@ tables:
   - {from: public.theirs, to: crm.all, columns: {kind: "'theirs'", id: id}, deletes: hard}`), &c); err != nil {
 		t.Fatal(err)
 	}
-	c.Name = "billing"
+	c.Name, c.Tables = "billing", c.Entries
 	c.SetDefaults()
 	got := c.wishes([]Awaited{
 		{Schema: "crm", Name: "contacts", Columns: []string{"key"}, Key: []string{"1"}},

@@ -18,7 +18,7 @@ type drifter interface {
 
 // watchDrift shows what sluice verify found last of a sink, in its status and metrics, until ctx ends.
 func (p *process) watchDrift(ctx context.Context, name string) {
-	dest, err := newDestination(p.cfg.Sinks[name], p.log)
+	dest, err := newDestination(p.cfg.Sinks[name], p.log, nil, nil)
 	from, can := dest.(drifter)
 	if err != nil || !can {
 		return

@@ -76,7 +76,7 @@ func (c *rehearseCmd) sinks(cfg *config.Config) (names []string, err error) {
 		return nil, usageError{fmt.Errorf("there is no sink %s: the configuration has %s", c.Sink, strings.Join(sinkNames(cfg), ", "))}
 	}
 	for _, name := range sinkNames(cfg) {
-		if (c.Sink == "" || c.Sink == name) && c.writes(cfg.Sinks[name]) {
+		if (c.Sink == "" && cfg.Sinks[name].Type != config.TypeHTTP || c.Sink == name) && c.writes(cfg.Sinks[name]) {
 			names = append(names, name)
 		}
 	}
@@ -96,7 +96,7 @@ func (c *rehearseCmd) writes(s config.Sink) bool {
 }
 
 func (c *rehearseCmd) rehearse(ctx context.Context, s config.Sink) ([]postgres.Rehearsal, error) {
-	dest, err := newDestination(s, slog.New(slog.DiscardHandler))
+	dest, err := newDestination(s, slog.New(slog.DiscardHandler), nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -104,6 +104,9 @@ func (c *verifyCmd) open(a *app) (*verifyJob, error) {
 	if j.names, err = chooseSinks(cfg, chosen); err != nil {
 		return nil, err
 	}
+	if c.Sink == "" { // those that cannot be verified are so when somebody asks for them
+		j.names = slices.DeleteFunc(j.names, func(name string) bool { return cfg.Sinks[name].Type == config.TypeHTTP })
+	}
 	if err := j.checkTables(); err != nil {
 		return nil, usageError{err}
 	}
@@ -165,7 +168,7 @@ type sinkJob struct {
 }
 
 func newSinkJob(j *verifyJob, s config.Sink) (*sinkJob, error) {
-	dest, err := newDestination(s, j.log)
+	dest, err := newDestination(s, j.log, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // api keeps rows under /table/key: PUT writes one whole, PATCH some values of one, DELETE removes it, and DELETE of a
-// table all, or with ?mark=column sets that to false in all. Other parameters of the query choose rows.
+// table all, or with ?mark=column&as=value sets that in all. Other parameters of the query choose rows.
 type api struct {
 	mu     sync.Mutex
 	tables map[string]map[string]object
@@ -77,13 +77,13 @@ func (a *api) clear(to string, query url.Values) {
 	for key, row := range a.tables[to] {
 		chosen := true
 		for name, values := range query {
-			chosen = chosen && (name == "mark" || text(row[name]) == values[0])
+			chosen = chosen && (name == "mark" || name == "as" || text(row[name]) == values[0])
 		}
 		switch {
 		case !chosen:
 		case query.Get("mark") != "":
-			a.soft[to] = true
-			row[query.Get("mark")] = json.RawMessage("false")
+			a.soft[to] = a.soft[to] || query.Get("mark") == "active"
+			row[query.Get("mark")] = json.RawMessage(query.Get("as"))
 		default:
 			delete(a.tables[to], key)
 		}

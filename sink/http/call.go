@@ -249,8 +249,8 @@ func judge(st *step, k kind, a answer, err error, token string) (verdict, error)
 		return conflict, reason
 	case k == kindUpdate && gone:
 		return missing, reason
-	case k == kindPatch && st.early && gone:
-		return done, nil // the row is still to come, whole
+	case k == kindPatch && (st.early || st.marks) && gone:
+		return done, nil // the row is still to come, whole; or there is none to be marked
 	case a.status >= 300 && a.status < 400:
 		return refused, fmt.Errorf("%w, a redirect to %.200q, and redirects are not followed", reason, a.location)
 	}

@@ -54,7 +54,7 @@ type Table struct {
 	// Patch writes some values of a row that is there: what a soft delete sets, and an update that lacks values.
 	Patch  *Call `yaml:"patch,omitempty"`
 	Delete *Call `yaml:"delete,omitempty"`
-	// Clear removes all rows of the table: what a TRUNCATE does under truncate: apply.
+	// Clear removes all rows of the table: what a TRUNCATE does under truncate: apply, or when a person approves it.
 	Clear *Call `yaml:"clear,omitempty"`
 	// Changes says whether the last state of a row in a batch is sent, or every one.
 	Changes Changes `yaml:"changes,omitempty"`
@@ -186,8 +186,6 @@ func (o *Table) validatePolicies(path string, t *sink.Table) error {
 		return fmt.Errorf("%s.patch: missing: the call by which deletes: soft writes its columns into a row, for example patch: {path: \"/customers/{id}\"}", path)
 	case t.Truncate == sink.TruncateApply && p != sink.DeleteIgnore && o.Clear == nil:
 		return fmt.Errorf("%s.clear: missing: the call that truncate: apply makes, for example clear: {method: POST, path: /customers/clear}; without one, truncate: refuse holds the sink", path)
-	case t.Truncate != sink.TruncateApply && o.Clear != nil:
-		return fmt.Errorf("%s.clear: truncate is refuse, so that this call is never made: remove it, or write truncate: apply", path)
 	}
 	return nil
 }

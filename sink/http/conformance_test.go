@@ -108,9 +108,9 @@ func calls(t *testing.T, table *sink.Table) http.Table {
 	case sink.DeleteHard:
 		out.Delete = &http.Call{Path: path(t, row)}
 	case sink.DeleteSoft:
-		clear += "?mark=active"
+		clear += "?mark=" + table.Deletes.Set[0].Column + "&as=" + *table.Deletes.Set[0].Value
 	}
-	if table.Truncate == sink.TruncateApply && table.Deletes.Policy != sink.DeleteIgnore {
+	if table.Deletes.Policy != sink.DeleteIgnore {
 		if to == "public.all" {
 			clear += map[bool]string{true: "&", false: "?"}[strings.Contains(clear, "?")] + "kind={kind}"
 		}

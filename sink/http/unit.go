@@ -203,11 +203,14 @@ func (u *unit) move(t *target, del, cre *change.Change) error {
 // truncate takes in a TRUNCATE by the table's policies.
 func (u *unit) truncate(t *target, c *change.Change) error {
 	switch {
-	case t.dest.Truncate != sink.TruncateApply:
+	case t.dest.Truncate != sink.TruncateApply && !c.Approved:
 		return &sink.HeldError{Table: t.from, Why: sink.HoldTruncate, Reason: "it was truncated at the source and the sink's truncate is refuse: " +
 			"nothing was called. Set truncate: apply for the table, with the call that clears it, and start the sink again, or put the rows back at the source"}
 	case t.dest.Deletes.Policy == sink.DeleteIgnore:
 		return nil
+	case t.dest.Clear == nil:
+		return &sink.HeldError{Table: t.from, Why: sink.HoldTruncate, Reason: "it was truncated at the source, and the sink has no call that clears it (clear): " +
+			"nothing was called. Add the call and start the sink again, or leave the TRUNCATE out (sluice skip)"}
 	}
 	u.next()
 	row := c.Before

@@ -28,10 +28,11 @@ func tables(t *testing.T, text string) []sink.Table {
 func (b *bench) held(cs ...change.Change) {
 	b.t.Helper()
 	if from, can := b.to.(interface{ Awaits() bool }); can && from.Awaits() {
-		if err := b.sink.Apply(b.ctx, &sink.Batch{Changes: number(cs), Open: true}); err != nil {
+		if err := b.sink.Apply(b.ctx, b.piece(cs...)); err != nil {
 			b.t.Errorf("got %v, want that the row is waited for", err)
 		}
 		b.resume()
+		b.ordinal = 0
 		return
 	}
 	var held *sink.HeldError
