@@ -132,7 +132,7 @@ func TestHTTP(t *testing.T) {
 	}
 	capture, sink := d.start("capture"), d.start("sink")
 	eventually(t, time.Minute, "the first calls", func() bool { return api.count() > 0 })
-	if out, _ := d.command("schema", "check-ddl", "alter table staff add column phone text"); !strings.Contains(out, "sink billing, table public.staff: sends rows in the new shape") {
+	if out, _ := d.command("schema", "check-ddl", "alter table staff add column phone text"); !strings.Contains(out, "billing, table public.staff: sends rows in the new shape") {
 		t.Errorf("check-ddl says\n%s", out)
 	}
 	random := rand.New(rand.NewPCG(seed, 99))
