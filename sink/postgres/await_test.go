@@ -17,7 +17,7 @@ import (
 func (d *database) mapped(t *testing.T, tables string) *mappedSink {
 	t.Helper()
 	var c sink.Config
-	if err := yaml.Unmarshal([]byte("tables: ["+tables+"]"), &c); err != nil {
+	if err := yaml.Unmarshal([]byte("["+tables+"]"), &c.Tables); err != nil {
 		t.Fatal(err)
 	}
 	dest := d.open(t, c)

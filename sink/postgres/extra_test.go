@@ -49,12 +49,18 @@ func TestRemoveExtra(t *testing.T) {
 			seen := d.versions(t)
 			mustApply(t, s, update(items, "3", "again"))
 			d.exec(t, "BEGIN; UPDATE items SET name = 'again' WHERE id = 4")
-			time.AfterFunc(300*time.Millisecond, func() { _, _ = d.conn.Exec(context.Background(), "COMMIT").ReadAll() })
+			committed := make(chan error, 1)
+			time.AfterFunc(300*time.Millisecond, func() {
+				_, err := d.conn.Exec(context.Background(), "COMMIT").ReadAll()
+				committed <- err
+			})
 			removed, err := d.open(t, config).RemoveExtra(context.Background(), items, []postgres.RowVersion{seen["1"], seen["3"], seen["4"]})
+			if err := <-committed; err != nil {
+				t.Fatal(err)
+			}
 			if want := int64(1); err != nil || removed != want && name != "ignore" {
 				t.Fatalf("%d rows removed: %v", removed, err)
 			}
-			time.Sleep(400 * time.Millisecond) // the connection is the other transaction's until then
 			d.want(t, c.left, c.want...)
 			mustApply(t, s, create(items, "1", "back"))
 			d.want(t, "SELECT name FROM items WHERE id = 1", "back")
