@@ -27,12 +27,23 @@ type catalogue struct {
 // from the version before, which may be nil. today tells whether it has this one. In doubt, the numbers of
 // columns that had others before are not taken.
 func (c *catalogue) describe(ctx context.Context, m *pgoutput.Relation, before *version, inDoubt bool) (t *change.Table, today bool, err error) {
-	all, err := c.attributes(ctx, m.OID)
-	if err != nil {
-		return nil, false, err
+	for range mostMoved {
+		all, err := c.attributes(ctx, m.OID)
+		if err != nil {
+			return nil, false, err
+		}
+		if t, today, err = c.describeBy(ctx, m, before, all, inDoubt); !errors.Is(err, errMoved) {
+			return t, today, err
+		}
 	}
-	return c.describeBy(ctx, m, before, all, inDoubt)
+	return nil, false, fmt.Errorf("cannot describe table %s.%s: %w, %d times in a row", m.Schema, m.Name, errMoved, mostMoved)
 }
+
+// errMoved says that the table was altered between two questions about it.
+var errMoved = errors.New("its columns are altered while they are asked for")
+
+// mostMoved is how often that is taken for chance.
+const mostMoved = 20
 
 // describeBy describes a table by the columns that the catalogue had.
 func (c *catalogue) describeBy(ctx context.Context, m *pgoutput.Relation, before *version, all []attribute, inDoubt bool) (t *change.Table, today bool, err error) {

@@ -56,9 +56,12 @@ func (c *catalogue) unlogged(ctx context.Context, t *change.Table, all []attribu
 		return nil, err
 	}
 	for _, a := range all {
-		e := expressions[a.Number]
 		if !a.Unlogged {
 			continue
+		}
+		e, known := expressions[a.Number]
+		if !known && c.terms == nil { // it was generated at the question before
+			return nil, errMoved
 		}
 		if e == nil {
 			c.leave(t, a.Name, "partitions compute it by expressions of their own, and the log does not say which partition a row is in")
@@ -204,7 +207,7 @@ func (c *catalogue) ownTerms(ctx context.Context, t *change.Table) (terms []term
 }
 
 // expressions gives how the generated columns of a table are computed, by their numbers. Where partitions
-// have expressions of their own, the log does not say whose a row is: such a column has none here.
+// have expressions of their own, the log does not say whose a row is: such a column has nil here.
 func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16]*change.Expression, error) {
 	terms := c.terms
 	if terms == nil {
@@ -216,6 +219,7 @@ func (c *catalogue) expressions(ctx context.Context, t *change.Table) (map[int16
 	out := map[int16]*change.Expression{}
 	for _, k := range terms {
 		if k.Differs {
+			out[k.Number] = nil
 			continue
 		}
 		e := out[k.Number]

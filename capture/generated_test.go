@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -124,6 +125,34 @@ func TestGeneratedFromToastedColumns(t *testing.T) {
 func on15(t *testing.T) (*db, Config) {
 	dsn := harness.SharedPostgres(t, 15).NewDatabase()
 	return connect(t, dsn), Config{Name: harness.Unique("src"), DSN: dsn, Tables: []string{"public.*"}}
+}
+
+// A column that becomes an ordinary one between two questions about its table is asked for again: it must not be
+// taken for one that nobody can compute.
+func TestGeneratedBetweenTwoQuestions(t *testing.T) {
+	d, cfg := on15(t)
+	d.run(`CREATE TABLE a (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id + 1) STORED)`)
+	s, r, err := openTable(t.Context(), cfg, "public", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	m, err := s.shapeOf(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &catalogue{source: s, left: func(_ *change.Table, column, why string) { t.Errorf("%s is left out: %s", column, why) }}
+	all, err := c.attributes(t.Context(), r.OID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.run(`ALTER TABLE a ALTER g DROP EXPRESSION`)
+	if _, _, err := c.describeBy(t.Context(), m, nil, all, false); !errors.Is(err, errMoved) {
+		t.Errorf("the columns of before and the expressions of now give %v", err)
+	}
+	if _, _, err := c.describe(t.Context(), m, nil, false); err != nil {
+		t.Error(err)
+	}
 }
 
 // A row that is read too late gives NULL and is mentioned; the record of its new key has the value.

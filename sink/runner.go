@@ -251,7 +251,11 @@ func (r *Runner) hold(ctx context.Context, held *HeldError, changed <-chan struc
 		w = &Waiting{Table: held.Table, Kind: held.Why, At: held.At, Since: time.Now().UTC(), Reason: held.Error()}
 	}
 	if !held.same(r.held) {
-		r.log.Error("sink is held: its position is kept and nothing of the batch was applied", "table", held.Table, "reason", held.Reason, "keys", w.Samples)
+		log := r.log
+		if len(w.Samples) > 0 {
+			log = log.With("keys", w.Samples)
+		}
+		log.Error("sink is held: its position is kept and nothing of the batch was applied", "table", held.Table, "reason", held.Reason)
 		r.release(ctx)
 		r.held, r.shown = held, false
 		r.metrics.hold(held, 1)
