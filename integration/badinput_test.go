@@ -167,6 +167,7 @@ func get(t *testing.T, address, path string, body *string) int {
 
 // A stalled path turns /readyz false, and back when it moves again.
 func TestReadyFollowsProgress(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	d := newDeployment(t, 15, []string{oneTable}, nil)
 	d.exec("create table t (id int primary key)", "insert into t values (0)")
 	p := d.start("run")

@@ -11,7 +11,10 @@ import (
 // cannot be; the others go on.
 func TestEvolutionOfTables(t *testing.T) {
 	for _, version := range []int{15, 18} {
-		t.Run(fmt.Sprintf("postgres %d", version), func(t *testing.T) { testEvolutionOfTables(t, version) })
+		t.Run(fmt.Sprintf("postgres %d", version), func(t *testing.T) {
+			t.Parallel()
+			testEvolutionOfTables(t, version)
+		})
 	}
 }
 

@@ -60,7 +60,10 @@ var followings = []following{
 // followed holds the sink until the statements that it names were run.
 func TestSinkFollowsSchemaChanges(t *testing.T) {
 	for _, version := range []int{15, 18} {
-		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { testFollowing(t, version) })
+		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) {
+			t.Parallel()
+			testFollowing(t, version)
+		})
 	}
 }
 

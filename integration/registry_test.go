@@ -68,6 +68,7 @@ func testForeign(t *testing.T, level, bigint string) {
 // A registry that is away while a table changes its shape is waited for: the log names it, the source
 // keeps what comes, and all of it arrives when the registry is back.
 func TestRegistryOutage(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	proxy := harness.ProxyRegistry(t, harness.SharedApicurio(t), "", "")
 	d := newDeployment(t, 15, []string{oneTable, "public.u"}, func(text string) string {
 		return onRegistry(text, proxy.URL()) + "memory: 32MiB\n"

@@ -189,6 +189,7 @@ sinks:
 // A commit that is in the log and at the destination, and that nobody can see at the source while it waits for a
 // synchronous standby, is no drift.
 func TestVerifyCommitThatCannotBeSeen(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	pg := harness.Postgres(t, harness.Options{Version: 15, Settings: map[string]string{"synchronous_standby_names": "nobody", "synchronous_commit": "local"}})
 	d := newDeployment(t, 15, []string{"public.items"}, nil)
 	d.source = pg.NewDatabase()
