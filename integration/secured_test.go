@@ -189,6 +189,8 @@ func allowAsDocumented(kafka *harness.Cluster, source string) {
 		harness.Allow{Principal: "User:CN=billing", Resource: topics, Prefix: source + ".", Operations: []kmsg.ACLOperation{read, describe}},
 		harness.Allow{Principal: "User:CN=billing", Resource: topics, Prefix: source + ".sluice.control", Operations: []kmsg.ACLOperation{write}},
 		harness.Allow{Principal: "User:CN=billing", Resource: transactions, Prefix: "sluice-control-" + source + "-", Operations: []kmsg.ACLOperation{write, describe}},
+		harness.Allow{Principal: "User:CN=billing", Resource: topics, Prefix: source + ".sluice.dlq.", Operations: []kmsg.ACLOperation{create, write, settings}},
+		harness.Allow{Principal: "User:CN=billing", Resource: transactions, Prefix: "sluice-dlq-" + source + "-", Operations: []kmsg.ACLOperation{write, describe}},
 		harness.Allow{Principal: "User:CN=billing", Resource: ofGroup, Prefix: "sluice-" + source + "-", Operations: []kmsg.ACLOperation{read, describe}},
 	)
 }

@@ -33,8 +33,14 @@ func HeldTopic(source string) string { return legalTopic(source + ".sluice.held"
 // SinkTopic names the topic in which a sink keeps its checkpoint whose destination cannot.
 func SinkTopic(source, sink string) string { return legalTopic(source + sinkTopics + sink) }
 
-// sinkTopics begins the names of SinkTopic, behind the source's.
-const sinkTopics = ".sluice.sink."
+// DeadLetterTopic names the topic of the changes that a sink has set aside.
+func DeadLetterTopic(source, sink string) string { return legalTopic(source + parkedTopics + sink) }
+
+// The beginnings of the names of SinkTopic and DeadLetterTopic, behind the source's.
+const (
+	sinkTopics   = ".sluice.sink."
+	parkedTopics = ".sluice.dlq."
+)
 
 func legalTopic(s string) string {
 	return strings.Map(func(r rune) rune {
@@ -57,8 +63,10 @@ func CheckTopics(source string, tables []*change.Table) error {
 			return fmt.Errorf("%s needs the topic %s of %d bytes, Kafka allows %d: nothing is captured; shorten source.name or rename the table",
 				name, topic, len(topic), maxTopic)
 		}
-		if prefix := legalTopic(source + sinkTopics); strings.HasPrefix(metricName(topic), metricName(prefix)) {
-			return fmt.Errorf("%s needs the topic %s, and topics %s* are those of sinks: nothing is captured; rename the table or leave it out of source.tables", name, topic, prefix)
+		for _, kind := range []string{sinkTopics, parkedTopics} {
+			if prefix := legalTopic(source + kind); strings.HasPrefix(metricName(topic), metricName(prefix)) {
+				return fmt.Errorf("%s needs the topic %s, and topics %s* are those of sinks: nothing is captured; rename the table or leave it out of source.tables", name, topic, prefix)
+			}
 		}
 		if err := claim(seen, metricName(topic), name, "topic "+topic); err != nil {
 			return err

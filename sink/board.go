@@ -69,6 +69,12 @@ func (b *board) foreign(w *ForeignWrite) {
 	}
 }
 
+func (b *board) park(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.Parked = n
+}
+
 func (b *board) stop(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

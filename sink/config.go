@@ -32,6 +32,8 @@ type Config struct {
 	// Breaker holds mass changes until a person decides, Cadence says when changes are applied.
 	Breaker *Breaker `yaml:"breaker,omitempty"`
 	Cadence *Cadence `yaml:"cadence,omitempty"`
+	// Parking sets rows that the destination refuses aside, with what follows them.
+	Parking *Parking `yaml:"parking,omitempty"`
 	// Tables are the entries of "tables". The configuration's reader sets them, since each kind of destination has its
 	// own keys in the same entries.
 	Tables []Table `yaml:"-"`
@@ -91,6 +93,7 @@ func (c *Config) SetDefaults() {
 		c.Evolve = DefaultEvolve
 	}
 	c.Breaker = c.limits(&Table{}).breaker()
+	c.Parking = c.Parking.orDefault()
 	if c.Cadence == nil {
 		c.Cadence = &Cadence{}
 	}

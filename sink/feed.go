@@ -70,6 +70,7 @@ func (r *Runner) applied(ctx context.Context, b *Batch, offsets *offsetCommitter
 		return
 	}
 	r.status.applied(b.Checkpoint)
+	r.countParked()
 	r.tidy(ctx, b.Checkpoint)
 	offsets.offer(b.Checkpoint.Offsets)
 	if !r.failed.IsZero() && timeOf(b.Checkpoint.Time).After(r.failed) {

@@ -2,7 +2,6 @@ package sink
 
 import (
 	"context"
-	"errors"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/transform"
@@ -33,11 +32,11 @@ func (m *mapper) ask(ctx context.Context, p *path, c *change.Change, lacks *tran
 		id = c.OtherKey
 	}
 	stored, err := finder.Find(ctx, p.mapping.Table(), p.mapping.Key(id))
-	if held := (*HeldError)(nil); errors.As(err, &held) {
-		return out, false, err
+	if err == nil && stored == nil {
+		err = lacks
 	}
-	if err != nil || stored == nil {
-		return out, false, errors.Join(err, lacks)
+	if err != nil {
+		return out, false, err
 	}
 	return p.mapping.Apply(c, p.mapping.Stored(stored))
 }

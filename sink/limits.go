@@ -81,6 +81,12 @@ func percent(share float64) string {
 	return strconv.FormatFloat(share*100, 'g', 4, 64) + "%"
 }
 
+func parsePercent(text string) (share float64, ok bool) {
+	number, ok := strings.CutSuffix(text, "%")
+	share, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+	return share / 100, ok && err == nil && share >= 0 && share <= 100
+}
+
 // shortDuration gives 1m for 1m0s.
 func shortDuration(d time.Duration) string {
 	s := d.String()
@@ -122,12 +128,10 @@ func (b *Breaker) set(k *ast.MappingValueNode) error {
 		}
 		b.Rows = &rows
 	case "share":
-		number, ok := strings.CutSuffix(text, "%")
-		share, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if !ok || err != nil || share < 0 || share > 100 {
+		share, ok := parsePercent(text)
+		if !ok {
 			return badNode(k.Value, fmt.Sprintf("share is %q: want a percentage of the table's rows from 0%% to 100%%, for example 10%%", text))
 		}
-		share /= 100
 		b.Share = &share
 	case "window":
 		window, err := time.ParseDuration(text)

@@ -25,6 +25,7 @@ type Metrics struct {
 	paused   *prometheus.GaugeVec
 	late     *lagCollector
 	foreign  *prometheus.CounterVec
+	parked   *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics.
@@ -34,7 +35,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			"Commit at the source to commit at the destination, for each transaction with changes; snapshots are left out.",
 			[]float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}),
 		records: counter("sluice_sync_records_total",
-			"Changes by source table and result: applied (durable at the destination), failed (in a batch that stopped or held the sink).",
+			"Changes by source table and result: applied (durable at the destination), parked (set aside, see sluice dlq), failed (in a batch that stopped or held the sink).",
 			"sink", "table", "result"),
 		recovery: histogram("sluice_recovery_seconds",
 			"A failure, or a restart, to having applied everything that was committed at the source by then.",
@@ -47,14 +48,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		retries: counter("sluice_sink_retries_total", "Attempts that ended with an error that may pass.", "sink"),
 		dropped: counter("sluice_sink_cut_short_records_total", "Records dropped because the group that they belong to never ended.", "sink"),
 	}
-	m.held = gauge("sluice_sink_held", "1 while the sink waits at a change of the source table for a person, by reason: truncate, deletes and updates (the breaker), schema, values, lock (it cannot be locked), capture (which holds the table itself).", "sink", "table", "reason")
+	m.held = gauge("sluice_sink_held", "1 while the sink waits at a change of the source table for a person, by reason: truncate, deletes and updates (the breaker), schema, values, lock (it cannot be locked), parked (changes of the table that it must not pass), capture (which holds the table itself).", "sink", "table", "reason")
 	m.heldRows = gauge("sluice_sink_held_rows", "Rows that what holds the sink would remove or rewrite, 0 when nothing of the kind holds it.", "sink", "table", "reason")
 	m.skipped = counter("sluice_sink_skipped_records_total", "Changes that were left out because a person had held ones skipped.", "sink", "table")
+	m.parked = gauge("sluice_parked_records", "Changes that are set aside, because the destination refuses them or an earlier one of their row.", "sink", "table")
 	m.paused = gauge("sluice_sink_paused", "1 while the sink is paused.", "sink")
 	m.late = &lagCollector{sinks: map[string]func() float64{}, desc: prometheus.NewDesc("sluice_sink_late_seconds",
 		"How far the sink is behind its schedule, which is its lag when it has none; 0 while it is paused.", []string{"sink"}, nil)}
 	m.foreign = counter("sluice_foreign_writes_total", "Rows in synced columns of which others than the sink wrote, by destination table; a TRUNCATE counts as one.", "sink", "table")
-	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held, m.heldRows, m.skipped, m.paused, m.late, m.foreign)
+	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held, m.heldRows, m.skipped, m.paused, m.late, m.foreign, m.parked)
 	return m
 }
 
@@ -73,6 +75,11 @@ func gauge(name, help string, labels ...string) *prometheus.GaugeVec {
 // skip counts changes that were left out.
 func (m *Metrics) skip(sink, table string, n int64) {
 	m.skipped.WithLabelValues(sink, table).Add(float64(n))
+}
+
+// park shows how many changes of a table are set aside.
+func (m *Metrics) park(sink, table string, n int) {
+	m.parked.WithLabelValues(sink, table).Set(float64(n))
 }
 
 // CutShort gives the counter of a sink's records that were dropped because their group never ended.
@@ -132,8 +139,8 @@ type sinkMetrics struct {
 }
 
 type tableMetrics struct {
-	applied, failed prometheus.Counter
-	open            int // changes of pieces whose group has not ended
+	applied, parked, failed prometheus.Counter
+	open, aside             int // changes of pieces whose group has not ended, and those of them that were parked
 }
 
 func newSinkMetrics(m *Metrics, cfg *Config) *sinkMetrics {
@@ -146,10 +153,11 @@ func newSinkMetrics(m *Metrics, cfg *Config) *sinkMetrics {
 	for i := range cfg.Tables {
 		name := cfg.Tables[i].label()
 		s.table(name)
-		for _, why := range []Hold{HoldTruncate, HoldDeletes, HoldUpdates, HoldSchema, HoldValues, HoldLock} {
+		for _, why := range []Hold{HoldTruncate, HoldDeletes, HoldUpdates, HoldSchema, HoldValues, HoldLock, HoldParked} {
 			s.hold(&HeldError{Table: name, Why: why}, 0)
 		}
 		m.skipped.WithLabelValues(cfg.Name, name)
+		m.park(cfg.Name, name, 0)
 		s.foreign.WithLabelValues(cfg.Name, cfg.Tables[i].destination())
 		for kind := range (&Drift{}).Kinds() {
 			m.drift.WithLabelValues(cfg.Name, name, kind)
@@ -172,6 +180,7 @@ func (s *sinkMetrics) table(name string) *tableMetrics {
 	if t == nil {
 		t = &tableMetrics{
 			applied: s.records.WithLabelValues(s.name, name, "applied"),
+			parked:  s.records.WithLabelValues(s.name, name, "parked"),
 			failed:  s.records.WithLabelValues(s.name, name, "failed"),
 		}
 		s.tables[name] = t
@@ -189,6 +198,9 @@ func (s *sinkMetrics) count(b *Batch) {
 			s.lastVersion, s.last = t, s.table(t.QualifiedName())
 		}
 		s.last.open++
+		if b.Changes[i].Parked {
+			s.last.aside++
+		}
 	}
 }
 
@@ -201,8 +213,9 @@ func (s *sinkMetrics) apply(b *Batch, now time.Time) {
 	}
 	for _, t := range s.tables {
 		if t.open > 0 {
-			t.applied.Add(float64(t.open))
-			t.open = 0
+			t.applied.Add(float64(t.open - t.aside))
+			t.parked.Add(float64(t.aside))
+			t.open, t.aside = 0, 0
 		}
 	}
 	for _, commit := range b.Commits {
@@ -216,7 +229,7 @@ func (s *sinkMetrics) fail(b *Batch) {
 	for _, t := range s.tables {
 		if t.open > 0 {
 			t.failed.Add(float64(t.open))
-			t.open = 0
+			t.open, t.aside = 0, 0
 		}
 	}
 }
@@ -237,6 +250,6 @@ func (s *sinkMetrics) hold(h *HeldError, held float64) {
 // forget drops what was counted for a group that will be read again.
 func (s *sinkMetrics) forget() {
 	for _, t := range s.tables {
-		t.open = 0
+		t.open, t.aside = 0, 0
 	}
 }

@@ -40,7 +40,7 @@ func (r *Runner) rest(ctx context.Context) {
 // asleep tells whether all is applied that the schedule, or a person, wants by now. What the destination holds
 // is known from the last time that the sink had the lease.
 func (r *Runner) asleep(w *Wishes, now time.Time) bool {
-	return !r.cadence.Realtime() && r.seen && r.last.Complete && !timeOf(r.last.Time).Before(r.target(w, now))
+	return !r.cadence.Realtime() && len(w.Parked) == 0 && r.seen && r.last.Complete && !timeOf(r.last.Time).Before(r.target(w, now))
 }
 
 // target is the time before which everything that was committed at the source is to be applied by now.

@@ -171,7 +171,8 @@ func (r *Runner) closeDestination() error {
 
 // attempt takes the lease and applies until something fails, or the sink is to rest.
 func (r *Runner) attempt(ctx context.Context) error {
-	life, end := r.steering.while(ctx, func(w *Wishes) bool { return !w.Paused })
+	before := r.steering.get()
+	life, end := r.steering.while(ctx, func(w *Wishes) bool { return !w.Paused && !w.more(&before) })
 	defer end()
 	err := r.serve(life)
 	if resting(ctx, life, err) {
@@ -186,6 +187,7 @@ func (r *Runner) serve(ctx context.Context) error {
 		return err
 	}
 	r.status.applied(from)
+	r.countParked()
 	r.tidied = 0
 	r.tidy(ctx, from)
 	if r.note(from) {
@@ -207,6 +209,13 @@ func (r *Runner) serve(ctx context.Context) error {
 		r.log.Warn("cannot close the reading of Kafka", "error", e)
 	}
 	return err
+}
+
+// countParked shows how many changes are set aside.
+func (r *Runner) countParked() {
+	if p, ok := r.dest.(interface{ Parked() int64 }); ok {
+		r.status.park(p.Parked())
+	}
 }
 
 // resume waits for the lease.

@@ -20,6 +20,8 @@ type Checkpoint struct {
 	Time change.Micros
 	// Complete is false while rows of its tables from before are still to come.
 	Complete bool
+	// Parked counts the changes up to here that are set aside and not in the destination.
+	Parked int64
 	// Offsets holds, for each topic and partition, the offset of the next record to read.
 	Offsets map[string]map[int32]int64
 }
@@ -76,6 +78,7 @@ const (
 	HoldDeletes  Hold = "deletes"  // removed rows beyond the limits of the breaker
 	HoldUpdates  Hold = "updates"  // rewritten rows beyond the limits of the breaker
 	HoldLock     Hold = "lock"     // a table that cannot be locked as configured
+	HoldParked   Hold = "parked"   // parked changes of a table that something must not pass
 )
 
 func (e *HeldError) Error() string { return "held at table " + e.Table + ": " + e.Reason }
@@ -88,7 +91,7 @@ type Sink interface {
 	Resume(ctx context.Context) (Checkpoint, error)
 	// Apply makes the batch and its checkpoint durable together, or neither. Applying a batch twice
 	// equals applying it once. An open batch is kept in the destination's open transaction and
-	// becomes visible with the batch that closes it.
+	// becomes visible with the batch that closes it. A *RefusedError says which changes are at fault.
 	Apply(ctx context.Context, b *Batch) error
 	// Close gives the lease back. What is open is dropped. Resume may follow.
 	Close() error

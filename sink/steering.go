@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ type Wishes struct {
 	Lifted time.Time
 	// Decisions are about changes that held the sink, at any time.
 	Decisions []Decision
+	// Parked are about parked changes, and were not obeyed yet.
+	Parked []ParkedWish
 	// Waiting is what holds the sink, as a process that served it has said last; nil when nothing does. It
 	// keeps the sink held through restarts, when the window has to be counted anew.
 	Waiting *Waiting
@@ -112,6 +115,13 @@ func (s *Steering) while(ctx context.Context, ok func(*Wishes) bool) (context.Co
 		}
 	})
 	return ctx, func() { cancel(); watching.Wait() }
+}
+
+// more tells whether there is a wish about parked changes that is not among earlier ones.
+func (w *Wishes) more(before *Wishes) bool {
+	return slices.ContainsFunc(w.Parked, func(p ParkedWish) bool {
+		return !slices.ContainsFunc(before.Parked, func(q ParkedWish) bool { return q.ID == p.ID })
+	})
 }
 
 // waitFor blocks until changed is closed, a time has passed (0: however long) or ctx ends.

@@ -29,6 +29,7 @@ type cli struct {
 	Resume   resumeCmd   `cmd:"" help:"Let a paused sink go on."`
 	Approve  approveCmd  `cmd:"" help:"Let through what holds a sink: a mass change, or a TRUNCATE."`
 	Skip     skipCmd     `cmd:"" help:"Leave out what holds a sink."`
+	DLQ      dlqCmd      `cmd:"" name:"dlq" help:"Show the changes that a sink has parked, apply them again, or drop them."`
 	Sync     syncCmd     `cmd:"" help:"Have a sink with a cadence apply what there is now."`
 	Snapshot snapshotCmd `cmd:"" help:"Copy tables again, and see and steer the copies that are under way."`
 	Verify   verifyCmd   `cmd:"" help:"Compare destinations with the source, row by row, and repair what differs."`

@@ -109,7 +109,7 @@ func TestHelpListsCommands(t *testing.T) {
 			listed = append(listed, strings.Fields(line)[0])
 		}
 	}
-	if got, want := strings.Join(listed, " "), "demo check run capture sink status pause resume approve skip sync snapshot verify tail schema rehearse teardown config version"; got != want {
+	if got, want := strings.Join(listed, " "), "demo check run capture sink status pause resume approve skip dlq sync snapshot verify tail schema rehearse teardown config version"; got != want {
 		t.Errorf("the help lists %s, want %s", got, want)
 	}
 }

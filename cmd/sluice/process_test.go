@@ -38,6 +38,7 @@ sinks:
   copy:
     type: postgres
     dsn: %[5]q
+    parking: {rows: 10, share: 10%%}
     tables: [{from: public.items, deletes: hard}]
 console: {listen: %[6]q, sink_listen: %[7]q}
 data_dir: %[8]q

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/internal/config"
+	"github.com/sluicecdc/sluice/internal/deadletter"
 	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/schemas/registry"
 	"github.com/sluicecdc/sluice/sink"
@@ -83,7 +84,11 @@ func newRunner(s config.Sink, p sinkParts) (*sink.Runner, error) {
 		}
 	}
 	deps := consume.Deps{Kafka: p.kafka, Registry: p.registry, Log: p.log.With("sink", s.Name), Dropped: p.metrics.CutShort(s.Name)}
-	return sink.New(s.Config, mapped, sink.Deps{
+	parked := sink.Parked(mapped, &s.Config, sink.ParkingDeps{
+		Lot: deadletter.Open(p.kafka, s.Source, s.Name), Steering: steering, Log: p.log, Metrics: p.metrics,
+		Obeyed: func(ctx context.Context, id string) error { return takeBack(ctx, p.kafka, &s.Config, id) },
+	})
+	return sink.New(s.Config, parked, sink.Deps{
 		Open: func(ctx context.Context, from sink.Checkpoint, alone change.LSN) (sink.Consumer, error) {
 			read := read
 			read.Alone = alone

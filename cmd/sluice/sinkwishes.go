@@ -20,6 +20,7 @@ const (
 	liftKey     = "/breaker"   // a timeWish
 	waitingKey  = "/waiting"   // a sink.Waiting
 	decisionKey = "/decision/" // with the position, kind and table: a sink.Decision
+	parkedKey   = "/dlq/"      // with an id: a sink.ParkedWish, until it was obeyed
 )
 
 func sinkKey(name, key string) string { return "sink/" + name + key }
@@ -62,6 +63,10 @@ func sinkWishes(all control.Wishes, name string) (w sink.Wishes) {
 		if strings.HasPrefix(key, sinkKey(name, decisionKey)) && json.Unmarshal(all[key], &d) == nil {
 			w.Decisions = append(w.Decisions, d)
 		}
+		var p sink.ParkedWish
+		if strings.HasPrefix(key, sinkKey(name, parkedKey)) && json.Unmarshal(all[key], &p) == nil {
+			w.Parked = append(w.Parked, p)
+		}
 	}
 	return w
 }
@@ -69,6 +74,11 @@ func sinkWishes(all control.Wishes, name string) (w sink.Wishes) {
 // keyOf names a decision.
 func keyOf(d *sink.Decision) string {
 	return decisionKey + d.At.String() + "/" + string(d.Kind) + "/" + d.To
+}
+
+// takeBack removes a wish about parked changes that was obeyed.
+func takeBack(ctx context.Context, client *kafka.Client, c *sink.Config, id string) error {
+	return control.WriteAs(ctx, client, c.Source, c.Name, control.Wishes{sinkKey(c.Name, parkedKey+id): nil})
 }
 
 // postWaiting shows what a sink waits for, nil for nothing.

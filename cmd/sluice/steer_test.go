@@ -18,10 +18,11 @@ func TestSinkWishes(t *testing.T) {
 		Paused: true, Sync: aTime, Lifted: aTime.Add(time.Hour),
 		Decisions: []sink.Decision{{Verdict: sink.Skip, At: 0x1_0000_00ab, To: "public.people", Kind: sink.HoldDeletes, Time: aTime}},
 		Waiting:   &sink.Waiting{Table: "public.people", To: "public.people", Kind: sink.HoldUpdates, At: 77, Time: aTime, Since: aTime, Rows: 5, Of: 10, Share: 0.5, Samples: []string{"id=1"}},
+		Parked:    []sink.ParkedWish{{ID: "20260102-030405.000", Verb: sink.ParkedReplay, Keys: []string{"public.people/id=7"}, Before: 12}},
 	}
 	all := control.Wishes{"sink/billing2": []byte(`{"paused": false}`), "snapshot/1": []byte(`{}`), "sink/billing/later": []byte(`?`)}
 	for key, wish := range map[string]any{
-		pauseKey: pauseWish{true, aTime}, syncKey: timeWish{want.Sync}, liftKey: timeWish{want.Lifted}, waitingKey: want.Waiting, keyOf(&want.Decisions[0]): &want.Decisions[0],
+		pauseKey: pauseWish{true, aTime}, syncKey: timeWish{want.Sync}, liftKey: timeWish{want.Lifted}, waitingKey: want.Waiting, keyOf(&want.Decisions[0]): &want.Decisions[0], parkedKey + want.Parked[0].ID: want.Parked[0],
 	} {
 		if err := all.Put(sinkKey("billing", key), wish); err != nil {
 			t.Fatal(err)

@@ -66,6 +66,9 @@ type Change struct {
 	// Approved is set right of Kafka on a TRUNCATE that a person lets through, whatever the configuration says.
 	Approved bool
 
+	// Parked is set right of Kafka on a change that was set aside: the destination does not get it.
+	Parked bool
+
 	// Keep is set right of Kafka while the table is repaired after a gap: the Repair.Gap of the repair that the
 	// change belongs to. A row that it creates, updates or reads is one that the sweep leaves.
 	Keep LSN
@@ -74,6 +77,9 @@ type Change struct {
 	Prefix  string
 	Content []byte
 }
+
+// Position tells where the change stands, right of Kafka.
+func (c *Change) Position() Position { return Position{c.Commit, c.Ordinal} }
 
 // Group is the unit on the path: one source transaction or one snapshot chunk.
 type Group struct {

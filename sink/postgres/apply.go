@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"maps"
 
 	"github.com/sluicecdc/sluice/internal/change"
@@ -11,7 +12,8 @@ import (
 
 // Apply makes the batch durable with its checkpoint, or nothing of it. After an error nothing is open,
 // and Resume says where to go on. The error has Retryable() bool and names table and key; it is a
-// *sink.HeldError for a refused TRUNCATE and wraps sink.ErrFenced when the lease was lost.
+// *sink.RefusedError for rows that the destination does not take, a *sink.HeldError for a refused TRUNCATE, and wraps
+// sink.ErrFenced when the lease was lost.
 func (s *Sink) Apply(ctx context.Context, b *sink.Batch) error {
 	if s.conn == nil {
 		return s.wrap("apply", "", refuse("", "it was not resumed"))
@@ -28,7 +30,6 @@ func (s *Sink) Apply(ctx context.Context, b *sink.Batch) error {
 		s.disconnect()
 		return err
 	}
-	s.locate(ctx, err)
 	return s.extend(ctx, err)
 }
 
@@ -46,26 +47,37 @@ func (s *Sink) apply(ctx context.Context, b *sink.Batch) error {
 	changes := s.join(b)
 	crash.At("mapped")
 	s.begin()
-	err := s.play(ctx, b, changes, false)
-	if ordering(err) {
+	err := s.play(ctx, b, changes, s.write)
+	if class(err) != "" {
 		if err = s.goBack(ctx, err); err == nil {
-			err = s.play(ctx, b, changes, true)
+			err = s.play(ctx, b, changes, s.sift)
 		}
+	}
+	var held *sink.HeldError
+	if errors.As(err, &held) && len(s.refusals) > 0 {
+		return s.refusedError() // without the rows that were left out it may be another matter
 	}
 	if err != nil || b.Open {
 		return err
 	}
-	return s.commit(ctx, &b.Checkpoint)
+	err = s.commit(ctx, &b.Checkpoint)
+	if class(err) != "" && s.pieces == 0 {
+		return s.blame(ctx, changes, err)
+	}
+	return err
 }
 
 // play executes a batch up to the commit. An open one leaves a point to which the next piece can go
 // back, a closed one writes the checkpoint last, which only succeeds while this process owns the sink.
-func (s *Sink) play(ctx context.Context, b *sink.Batch, changes []change.Change, single bool) error {
-	if err := s.write(ctx, changes, single); err != nil {
+func (s *Sink) play(ctx context.Context, b *sink.Batch, changes []change.Change, write func(context.Context, []change.Change) error) error {
+	if err := write(ctx, changes); err != nil {
 		return err
 	}
-	if b.Open {
+	switch {
+	case b.Open:
 		return s.mark(ctx)
+	case len(s.refusals) > 0:
+		return s.refusedError()
 	}
 	args, err := s.checkpointArgs(&b.Checkpoint)
 	if err != nil {

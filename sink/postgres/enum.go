@@ -26,9 +26,25 @@ func (s *Sink) extend(ctx context.Context, err error) error {
 	if errors.As(err, &d) {
 		return s.addLabel(ctx, d.t, d.column, d.label, true)
 	}
+	if l := s.lacking(ctx, err); l != nil {
+		return s.addLabel(ctx, l.t, l.column, l.label, l.ours)
+	}
+	return err
+}
+
+// lackedLabel is a value that an enum type does not have.
+type lackedLabel struct {
+	t      *target
+	column column
+	label  string
+	ours   bool // to alter
+}
+
+// lacking gives the value that an enum type of the destination has refused; nil when that is not what err is about.
+func (s *Sink) lacking(ctx context.Context, err error) *lackedLabel {
 	var e *Error
 	if !errors.As(err, &e) || e.row == nil || sqlState(err) != "22P02" {
-		return err
+		return nil
 	}
 	for i, c := range e.t.cols {
 		v := e.row[i]
@@ -36,23 +52,22 @@ func (s *Sink) extend(ctx context.Context, err error) error {
 			continue
 		}
 		lacks, ours, asked := s.lacksLabel(ctx, c.typ, string(v.Data))
-		if asked != nil {
-			return err
-		}
-		if lacks {
-			return s.addLabel(ctx, e.t, c, string(v.Data), ours)
-		}
-		if strings.HasSuffix(c.typ, "[]") {
-			if added := s.extendElement(ctx, e.t, c, string(v.Data)); added != nil {
-				return added
+		switch {
+		case asked != nil:
+			return nil
+		case lacks:
+			return &lackedLabel{e.t, c, string(v.Data), ours}
+		case strings.HasSuffix(c.typ, "[]"):
+			if l := s.lackingElement(ctx, e.t, c, string(v.Data)); l != nil {
+				return l
 			}
 		}
 	}
-	return err
+	return nil
 }
 
-// extendElement does the same for a value in an array; nil when no element lacks one.
-func (s *Sink) extendElement(ctx context.Context, t *target, c column, array string) error {
+// lackingElement does the same for a value in an array.
+func (s *Sink) lackingElement(ctx context.Context, t *target, c column, array string) *lackedLabel {
 	rows, err := s.query(ctx, `SELECT e.oid::regtype::text, l.label, pg_catalog.pg_has_role(e.typowner, 'USAGE')
 		FROM pg_catalog.pg_type a JOIN pg_catalog.pg_type e ON e.oid = a.typelem AND e.typarray = a.oid AND e.typtype = 'e', unnest($2::text[]) l(label)
 		WHERE a.oid = pg_catalog.to_regtype($1) AND l.label IS NOT NULL
@@ -61,7 +76,7 @@ func (s *Sink) extendElement(ctx context.Context, t *target, c column, array str
 		return nil // the value's own error is the one to tell
 	}
 	c.typ = string(rows[0][0])
-	return s.addLabel(ctx, t, c, string(rows[0][1]), string(rows[0][2]) == "t")
+	return &lackedLabel{t, c, string(rows[0][1]), string(rows[0][2]) == "t"}
 }
 
 // lacksLabel tells whether a type is an enum without a value, and whether it is ours to alter.

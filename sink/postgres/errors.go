@@ -22,6 +22,8 @@ type Error struct {
 	Key    string
 	Fix    string // what to do now; empty when waiting is enough
 	Err    error
+	// advised is Fix without what it says of a sink that stops.
+	advised string
 
 	// The row and its table, until the column at fault is found.
 	t   *target
@@ -32,16 +34,36 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "sink %s: cannot %s", e.Sink, e.Doing)
-	for _, p := range [][2]string{{" table ", e.Table}, {", column ", e.Column}, {", row ", e.Key}} {
-		if p[1] != "" {
-			b.WriteString(p[0] + p[1])
-		}
+	if where := e.where(); where != "" {
+		b.WriteString(" " + strings.TrimSuffix(where, ": "))
 	}
 	fmt.Fprintf(&b, ": %v", e.Err)
 	if e.Fix != "" {
 		b.WriteString(" -- " + e.Fix)
 	}
 	return b.String()
+}
+
+// where names table, column and row, as far as they are known, with a colon behind.
+func (e *Error) where() string {
+	var parts []string
+	for _, p := range [][2]string{{"table ", e.Table}, {"column ", e.Column}, {"row ", e.Key}} {
+		if p[1] != "" {
+			parts = append(parts, p[0]+p[1])
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return strings.Join(parts, ", ") + ": "
+}
+
+// advise sets what to do.
+func (e *Error) advise(fix string) {
+	e.Fix, e.advised = fix, fix
+	if fix != "" && (e.Doing == doApply || e.Doing == doUse) {
+		e.Fix += "; nothing of the batch is in the destination, start the sink again afterwards"
+	}
 }
 
 // Unwrap gives the cause, for example a *pgconn.PgError.
@@ -91,6 +113,7 @@ func sqlState(err error) string {
 type refusal struct {
 	err error
 	fix string
+	row sink.Class // where it lies in the row of a change
 }
 
 func (r *refusal) Error() string { return r.err.Error() }
@@ -98,6 +121,11 @@ func (r *refusal) Unwrap() error { return r.err }
 
 func refuse(fix, format string, args ...any) error {
 	return &refusal{err: fmt.Errorf(format, args...), fix: fix}
+}
+
+// refuseRow is refuse for a fault that lies in the row of a change.
+func refuseRow(class sink.Class, fix, format string, args ...any) error {
+	return &refusal{err: fmt.Errorf(format, args...), fix: fix, row: class}
 }
 
 // wrap makes an *Error of err, once, and adds the advice that its code allows. A held change is no
@@ -115,14 +143,11 @@ func (s *Sink) wrap(doing, table string, err error) error {
 		if e.Table == "" && pg.TableName != "" {
 			e.Table = qualified(pg.SchemaName, pg.TableName)
 		}
-		e.Fix = s.advice(pg, e.Table)
+		e.advise(s.advice(pg, e.Table))
 	}
 	var refused *refusal
 	if errors.As(err, &refused) {
-		e.Fix = refused.fix
-	}
-	if e.Fix != "" && (doing == doApply || doing == doUse) {
-		e.Fix += "; nothing of the batch is in the destination, start the sink again afterwards"
+		e.advise(refused.fix)
 	}
 	return e
 }

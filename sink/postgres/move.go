@@ -104,6 +104,9 @@ func (s *Sink) Find(ctx context.Context, tb *change.Table, id change.Row) (chang
 	}
 	s.begin()
 	row, err := s.find(ctx, tb, id)
+	if len(s.refusals) > 0 {
+		err = s.refusedError() // the answer is not what it would be
+	}
 	if err != nil {
 		err = s.wrap("ask", qualified(tb.Schema, tb.Name), err)
 		if dropErr := s.rollback(ctx); dropErr != nil {
@@ -139,6 +142,6 @@ func unsent(t *target, row change.Row) error {
 			names += " " + c.quoted
 		}
 	}
-	return refuse("copy the row from the source, or update these columns of it at the source before the change; then start the sink again",
+	return refuseRow(sink.ClassMissing, "copy the row from the source, or update these columns of it at the source before the change",
 		"the destination has no row %s, and the change does not hold the unchanged values of%s", t.shown(row), names)
 }

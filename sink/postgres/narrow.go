@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/sink"
 )
 
 // PostgreSQL assigns some values by rounding or cutting them without a word: 1.25 to numeric(2,1), a
@@ -214,7 +215,7 @@ func (t *target) fits(row change.Row) error {
 		c := &t.cols[n]
 		v := row[n]
 		if v.Format == change.Text && c.changes(v.Data) {
-			return refuse("run: ALTER TABLE "+t.name+" ALTER COLUMN "+c.quoted+" TYPE "+t.table.Columns[n].Type.Name,
+			return refuseRow(sink.ClassData, "run: ALTER TABLE "+t.name+" ALTER COLUMN "+c.quoted+" TYPE "+t.table.Columns[n].Type.Name,
 				"column %s is %s there and would hold another value than %s, in row %s", c.quoted, c.full, short(string(v.Data)), t.shown(row))
 		}
 	}

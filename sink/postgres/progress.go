@@ -20,19 +20,21 @@ const createProgress = `CREATE TABLE sluice.progress (
 	commit_time timestamptz,
 	applied_at timestamptz NOT NULL DEFAULT now(),
 	complete boolean NOT NULL DEFAULT false,
+	parked bigint NOT NULL DEFAULT 0,
 	epoch bigint NOT NULL DEFAULT 0,
 	offsets jsonb NOT NULL DEFAULT '{}',
 	PRIMARY KEY (sink, source))`
 
 var progressComments = []string{
 	`COMMENT ON SCHEMA sluice IS 'Bookkeeping of sluice (one-way change data capture)'`,
-	`COMMENT ON TABLE sluice.progress IS 'Everything committed at the source up to commit_lsn is in the tables of the sink. Written in the same transaction as the data.'`,
+	`COMMENT ON TABLE sluice.progress IS 'Everything committed at the source up to commit_lsn is in the tables of the sink, but for parked changes. Written in the same transaction as the data.'`,
 	`COMMENT ON COLUMN sluice.progress.sink IS 'Name of the sink in the configuration'`,
 	`COMMENT ON COLUMN sluice.progress.source IS 'Name of the source in the configuration'`,
 	`COMMENT ON COLUMN sluice.progress.commit_lsn IS 'Commit position at the source of the last transaction applied here'`,
 	`COMMENT ON COLUMN sluice.progress.commit_time IS 'When that transaction committed at the source, by its clock'`,
 	`COMMENT ON COLUMN sluice.progress.applied_at IS 'When it was applied here, by the clock of this server'`,
 	`COMMENT ON COLUMN sluice.progress.complete IS 'False while rows of its tables are still to come: until the first copies are in, and during a repair after a gap'`,
+	`COMMENT ON COLUMN sluice.progress.parked IS 'Changes that are set aside in Kafka, since this database refuses them or an earlier one of their row: sluice dlq list'`,
 	`COMMENT ON COLUMN sluice.progress.epoch IS 'Raised by each process that takes the sink over: an older one can commit nothing'`,
 	`COMMENT ON COLUMN sluice.progress.offsets IS 'Next offset to read, by Kafka topic and partition'`,
 }
@@ -133,7 +135,7 @@ func (s *Sink) readCheckpoint(r [][]byte) (cp sink.Checkpoint, err error) {
 }
 
 const writeProgress = `UPDATE sluice.progress SET commit_lsn = $3, commit_time = $4, applied_at = pg_catalog.clock_timestamp(),
-	complete = $5 AND NOT EXISTS (SELECT FROM sluice.awaited AS w WHERE w.sink = $1 AND w.source = $2), offsets = $6 WHERE sink = $1 AND source = $2 AND epoch = $7`
+	complete = $5 AND NOT EXISTS (SELECT FROM sluice.awaited AS w WHERE w.sink = $1 AND w.source = $2), offsets = $6, parked = $8 WHERE sink = $1 AND source = $2 AND epoch = $7`
 
 // checkpointArgs are the parameters of writeProgress.
 func (s *Sink) checkpointArgs(cp *sink.Checkpoint) ([]any, error) {
@@ -149,5 +151,5 @@ func (s *Sink) checkpointArgs(cp *sink.Checkpoint) ([]any, error) {
 	if cp.Time != 0 {
 		at = time.UnixMicro(int64(cp.Time)).UTC().Format("2006-01-02 15:04:05.999999Z07:00")
 	}
-	return []any{s.o.Name, s.o.Source, cp.Commit, at, cp.Complete, j, s.epoch}, nil
+	return []any{s.o.Name, s.o.Source, cp.Commit, at, cp.Complete, j, s.epoch, cp.Parked}, nil
 }

@@ -197,7 +197,7 @@ func (s *Sink) perform(ctx context.Context, t *target, op change.Op, sample samp
 		where, args := sample.where(args)
 		sql, args := t.goneSQL(&change.Change{Time: now}, " WHERE "+where, args)
 		s.queue.add(sql, args, expect{t: t, rows: -1})
-	} else if err := s.write(ctx, sample.changes(t, op, now), false); err != nil {
+	} else if err := s.write(ctx, sample.changes(t, op, now)); err != nil {
 		return err
 	}
 	s.queue.add("SET CONSTRAINTS ALL IMMEDIATE", nil, expect{t: t, rows: -1})

@@ -6,7 +6,8 @@
 // A batch is collapsed by key to each row's last state and written by a few statements a table, tables
 // in the order in which the batch first touches them, constraints deferred where they may be. Where that
 // order meets a constraint which commit order would not (a value of a unique column that moves from one
-// row to another, a foreign key), the batch is played again change by change.
+// row to another, a foreign key), the batch is played again change by change. So it is where a row is refused, which
+// then is named (sink.RefusedError).
 //
 // What a change does: a create, a read and a whole update write the row, whether or not it is there. An
 // update with unchanged values writes the others and needs the row. A key change is a delete and a
@@ -54,6 +55,7 @@ type Sink struct {
 	progress string             // the prepared statement that writes the checkpoint
 	held     *change.Change     // a copy of delete(old) whose create(new) comes with the next piece
 	copybuf  []byte
+	refusals []sink.Refusal // of the open transaction, which cannot be committed with any
 	// awaits are the destination tables, in SQL, of which rows may be waited for.
 	awaits map[string]bool
 
@@ -181,4 +183,5 @@ func (s *Sink) forget() {
 	s.dests = map[string]*dest{}
 	s.scratch = newPlan()
 	s.keeps = map[string]keeping{}
+	s.refusals = nil
 }

@@ -2,8 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"strings"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
@@ -71,18 +69,16 @@ func (s *Sink) goBack(ctx context.Context, first error) error {
 		s.begin()
 		return err
 	}
+	return s.undo(ctx, "sluice_piece")
+}
+
+// undo goes back to a savepoint, which stays, and forgets what was made ready since.
+func (s *Sink) undo(ctx context.Context, savepoint string) error {
 	s.queue.reset()
 	s.progress = ""
 	s.targets, s.dests, s.keeps = map[*change.Table]*target{}, map[string]*dest{}, map[string]keeping{}
 	s.scratch = newPlan()
-	return s.execAll(ctx, []string{"ROLLBACK TO SAVEPOINT sluice_piece", "DEALLOCATE ALL"})
-}
-
-// ordering tells faults that may lie in the order or in one row: integrity (class 23), data exceptions
-// (class 22), a row that was not there.
-func ordering(err error) bool {
-	code := sqlState(err)
-	return strings.HasPrefix(code, "23") || strings.HasPrefix(code, "22") || errors.Is(err, errMissingRow)
+	return s.execAll(ctx, []string{"ROLLBACK TO SAVEPOINT " + savepoint, "DEALLOCATE ALL"})
 }
 
 // join puts a half of a key change that waited before the changes of b, and keeps back the half that

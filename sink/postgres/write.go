@@ -8,9 +8,8 @@ import (
 	"github.com/sluicecdc/sluice/sink"
 )
 
-// write collapses changes and executes them. With single, each change (and each key change, which is
-// two) is executed by itself, and an error names its row.
-func (s *Sink) write(ctx context.Context, changes []change.Change, single bool) error {
+// write collapses changes and executes them.
+func (s *Sink) write(ctx context.Context, changes []change.Change) error {
 	p := s.scratch
 	p.reset() // an error may have left something
 	for i := 0; i < len(changes); {
@@ -18,16 +17,8 @@ func (s *Sink) write(ctx context.Context, changes []change.Change, single bool) 
 		if i+1 < len(changes) && pair(&changes[i], &changes[i+1]) {
 			n = 2
 		}
-		err := s.plan(ctx, p, changes[i:i+n])
-		if single && err == nil {
-			err = s.execute(ctx, p)
-		}
-		if single && err == nil {
-			err = s.flush(ctx)
-		}
-		if err != nil {
-			err = sink.HeldAt(err, changes[i].Commit)
-			return s.atRow(err, &changes[i+n-1], single)
+		if err := s.plan(ctx, p, changes[i:i+n]); err != nil {
+			return sink.HeldAt(err, changes[i].Commit)
 		}
 		i += n
 	}
