@@ -22,12 +22,14 @@ const (
 	writers    = 8
 	lane       = 1_000_000_000         // keys of one writer; they rise with its commits
 	lookEvery  = 20 * time.Millisecond // whether the last row has arrived
-	settleTime = 30 * time.Second      // for what was committed last to arrive
+	pollEvery  = 500 * time.Microsecond
+	settleTime = 30 * time.Second // for what was committed last to arrive
 )
 
 // What a latency is measured to, from the commit's own time at the source (pg_xact_commit_timestamp): the broker's time of
 // the append and the destination's own commit time, both read after the load, so that no measurement takes part in it; or
-// the time at which a reader of another make has the record, while it reads all the time.
+// the time at which a reader of another make has the record, while it reads all the time. Native replication gives its
+// commits the source's time: there a query sees when a row has come.
 const (
 	toKafka       = "Kafka append"
 	toReader      = "a reader of Kafka"
@@ -69,7 +71,7 @@ func (b *bench) latency(ctx context.Context, name string) (result, error) {
 			if err := j.publish(ctx, conn, j.name); err != nil {
 				return r, err
 			}
-			o := observation{job: j, to: f.to}
+			o := observation{job: j, to: f.to, polls: f.name == theNative}
 			c := contender{name: f.name, run: func(ctx context.Context, j job) (sample, error) { return f.follow(ctx, j, o.during) }}
 			if err := j.turn(ctx, conn, c, &r); err != nil {
 				return r, fmt.Errorf("%s: %w", f.name, err)
@@ -106,6 +108,7 @@ func followNative(ctx context.Context, j job, during func(context.Context) error
 type observation struct {
 	job
 	to    []string
+	polls bool                       // the destination is asked meanwhile: native replication gives its commits the source's time
 	seen  map[string]map[int64]int64 // by what it is measured to
 	idle  int64                      // keys within a lane from here on were written at the idle rate
 	count int64                      // and from here on not at all
@@ -124,6 +127,9 @@ func (o *observation) during(ctx context.Context) error {
 			g.Go(func() error { return o.readTopic(gctx, nil) })
 		}
 	}
+	if o.polls {
+		g.Go(func() error { return o.watchDestination(gctx) })
+	}
 	g.Go(func() error { return o.write(gctx) })
 	if err := g.Wait(); err != nil {
 		return err
@@ -133,7 +139,7 @@ func (o *observation) during(ctx context.Context) error {
 
 // look takes what the servers have noted themselves.
 func (o *observation) look(ctx context.Context) (err error) {
-	if o.seen[toDestination] != nil {
+	if o.seen[toDestination] != nil && !o.polls {
 		if err := o.awaitLast(ctx); err != nil {
 			return err
 		}
@@ -143,6 +149,41 @@ func (o *observation) look(ctx context.Context) (err error) {
 	}
 	if o.seen[toKafka] != nil {
 		return o.readTopic(ctx, o.seen[toKafka])
+	}
+	return nil
+}
+
+// watchDestination asks for the greatest key of each writer, again and again, up to the last row: it sees a commit when
+// readers do.
+func (o *observation) watchDestination(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, o.destination.DSN(o.name))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithTimeout(ctx, warmTime+openTime+idleTime+settleTime)
+	defer cancel()
+	question := fmt.Sprintf("select coalesce((select max(id) from orders where id >= w * %[1]d and id < (w + 1) * %[1]d), w * %[1]d - 1) from generate_series(0::bigint, %[2]d) w", lane, writers-1)
+	var had [writers]int64
+	for i := range had {
+		had[i] = int64(i)*lane - 1
+	}
+	for had[0] < o.count-1 {
+		rows, err := conn.Query(ctx, question)
+		if err != nil {
+			return fmt.Errorf("the last row has not arrived at the destination: %w", err)
+		}
+		got, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil {
+			return err
+		}
+		now := time.Now().UnixMicro()
+		for i, last := range got {
+			for ; had[i] < last; had[i]++ {
+				o.seen[toDestination][had[i]+1] = now
+			}
+		}
+		time.Sleep(pollEvery)
 	}
 	return nil
 }

@@ -299,6 +299,18 @@ func TestSecretsAreNotPrinted(t *testing.T) {
 	}
 }
 
+// The tables of a version before get what is new.
+func TestProgressOfAnOlderVersion(t *testing.T) {
+	d := fresh(t)
+	s := d.resumed(t, hard("t"))
+	tb := table("t", "id integer", "v text")
+	mustApply(t, s, create(tb, "1", "a"))
+	_ = s.Close()
+	d.exec(t, "ALTER TABLE sluice.progress DROP COLUMN parked")
+	mustApply(t, d.resumed(t, hard("t")), create(tb, "2", "b"))
+	d.want(t, "SELECT parked FROM sluice.progress", "0")
+}
+
 func TestTeardown(t *testing.T) {
 	d := fresh(t)
 	s := d.resumed(t, hard("t"))

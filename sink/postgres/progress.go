@@ -34,15 +34,20 @@ var progressComments = []string{
 	`COMMENT ON COLUMN sluice.progress.commit_time IS 'When that transaction committed at the source, by its clock'`,
 	`COMMENT ON COLUMN sluice.progress.applied_at IS 'When it was applied here, by the clock of this server'`,
 	`COMMENT ON COLUMN sluice.progress.complete IS 'False while rows of its tables are still to come: until the first copies are in, and during a repair after a gap'`,
-	`COMMENT ON COLUMN sluice.progress.parked IS 'Changes that are set aside in Kafka, since this database refuses them or an earlier one of their row: sluice dlq list'`,
+	parkedComment,
 	`COMMENT ON COLUMN sluice.progress.epoch IS 'Raised by each process that takes the sink over: an older one can commit nothing'`,
 	`COMMENT ON COLUMN sluice.progress.offsets IS 'Next offset to read, by Kafka topic and partition'`,
 }
 
+const (
+	parkedComment = `COMMENT ON COLUMN sluice.progress.parked IS 'Changes that are set aside in Kafka, since this database refuses them or an earlier one of their row: sluice dlq list'`
+	addParked     = `ALTER TABLE sluice.progress ADD COLUMN IF NOT EXISTS parked bigint NOT NULL DEFAULT 0`
+)
+
 // setUp makes the schema and our tables where they are absent. The lock keeps two sinks that start
 // together from making them twice.
 func (s *Sink) setUp(ctx context.Context) error {
-	have, err := s.present(ctx, repairsTable) // the youngest
+	have, err := s.current(ctx)
 	if err != nil || have {
 		return err
 	}
@@ -50,8 +55,11 @@ func (s *Sink) setUp(ctx context.Context) error {
 	if err := s.execAll(ctx, steps); err != nil {
 		return err
 	}
-	if have, err = s.present(ctx, progressTable); err == nil && !have {
+	switch have, err = s.present(ctx, progressTable); {
+	case err == nil && !have:
 		err = s.createProgress(ctx)
+	case err == nil: // of a version before
+		err = s.execAll(ctx, []string{addParked, parkedComment})
 	}
 	if err == nil {
 		have, err = s.present(ctx, shapesTable)
@@ -60,6 +68,9 @@ func (s *Sink) setUp(ctx context.Context) error {
 		err = s.execAll(ctx, append([]string{createShapes}, shapesComments...))
 	}
 	if err == nil {
+		have, err = s.present(ctx, repairsTable)
+	}
+	if err == nil && !have {
 		err = s.execAll(ctx, append([]string{createRepairs}, repairsComments...))
 	}
 	if err != nil {
@@ -67,6 +78,17 @@ func (s *Sink) setUp(ctx context.Context) error {
 	}
 	_, err = s.exec(ctx, "COMMIT")
 	return err
+}
+
+// current tells whether our tables are there, as this version has them.
+func (s *Sink) current(ctx context.Context) (bool, error) {
+	have, err := s.present(ctx, repairsTable) // the youngest
+	if err != nil || !have {
+		return false, err
+	}
+	rows, err := s.query(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute
+		WHERE attrelid = pg_catalog.to_regclass($1) AND attname = 'parked' AND NOT attisdropped)`, progressTable)
+	return err == nil && string(rows[0][0]) == "t", err
 }
 
 func (s *Sink) createProgress(ctx context.Context) error {
