@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -65,12 +66,22 @@ func compare(t *testing.T, golden, got string) {
 // The examples of the documentation are configurations.
 func TestExamples(t *testing.T) {
 	files, err := filepath.Glob("../../docs/examples/*.yml")
-	if err != nil || len(files) == 0 {
+	folders, err2 := filepath.Glob("../../docs/examples/*/*.yml")
+	if err := errors.Join(err, err2); err != nil || len(files) == 0 || len(folders) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
+	files = append(files, folders...)
 	for _, file := range files {
-		if _, err := Load(file, testEnv); err != nil {
+		if _, err := Load(file, exampleEnv); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// exampleEnv gives a server for every name that an example has for one.
+func exampleEnv(name string) (string, bool) {
+	if server, ok := strings.CutSuffix(name, "_DSN"); ok {
+		return "postgres://sluice@" + strings.ToLower(server) + ".example:5432/app", true
+	}
+	return "", false
 }

@@ -1,0 +1,1 @@
+create schema shop; -- sluice creates the tables
