@@ -101,30 +101,45 @@ func shortDuration(d time.Duration) string {
 
 // UnmarshalYAML reads the two forms. Its errors carry their place in the file.
 func (b *Breaker) UnmarshalYAML(n ast.Node) error {
+	*b = Breaker{}
+	return offOrLimits(n, "breaker is "+breakerChoices, &b.Off, b.set)
+}
+
+// offOrLimits reads the word off, or the keys of a mapping.
+func offOrLimits(n ast.Node, choices string, off *bool, set func(*ast.MappingValueNode) error) error {
 	if word, ok := n.(*ast.StringNode); ok && word.Value == "off" {
-		*b = Breaker{Off: true}
+		*off = true
 		return nil
 	}
 	keys, ok := pairsOf(n)
 	if !ok {
-		return badNode(n, "breaker is "+breakerChoices)
+		return badNode(n, choices)
 	}
-	*b = Breaker{}
 	for _, k := range keys {
-		if err := b.set(k); err != nil {
+		if err := set(k); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// rowLimit reads a number of rows.
+func rowLimit(k *ast.MappingValueNode) (int64, error) {
+	text := k.Value.GetToken().Value
+	rows, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || rows < 0 {
+		return 0, badNode(k.Value, fmt.Sprintf("rows is %q: want a whole number, 0 or more", text))
+	}
+	return rows, nil
+}
+
 func (b *Breaker) set(k *ast.MappingValueNode) error {
 	text := k.Value.GetToken().Value
 	switch key := keyText(k); key {
 	case "rows":
-		rows, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || rows < 0 {
-			return badNode(k.Value, fmt.Sprintf("rows is %q: want a whole number, 0 or more", text))
+		rows, err := rowLimit(k)
+		if err != nil {
+			return err
 		}
 		b.Rows = &rows
 	case "share":

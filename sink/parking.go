@@ -2,7 +2,6 @@ package sink
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -50,32 +49,16 @@ func (p *Parking) String() string {
 
 // UnmarshalYAML reads the two forms. Its errors carry their place in the file.
 func (p *Parking) UnmarshalYAML(n ast.Node) error {
-	if word, ok := n.(*ast.StringNode); ok && word.Value == "off" {
-		*p = Parking{Off: true}
-		return nil
-	}
-	keys, ok := pairsOf(n)
-	if !ok {
-		return badNode(n, "parking is "+parkingChoices)
-	}
 	*p = Parking{Rows: DefaultParkingRows, Share: DefaultParkingShare}
-	for _, k := range keys {
-		if err := p.set(k); err != nil {
-			return err
-		}
-	}
-	return nil
+	return offOrLimits(n, "parking is "+parkingChoices, &p.Off, p.set)
 }
 
-func (p *Parking) set(k *ast.MappingValueNode) error {
+func (p *Parking) set(k *ast.MappingValueNode) (err error) {
 	text := k.Value.GetToken().Value
 	switch key := keyText(k); key {
 	case "rows":
-		rows, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || rows < 0 {
-			return badNode(k.Value, fmt.Sprintf("rows is %q: want a whole number, 0 or more", text))
-		}
-		p.Rows = rows
+		p.Rows, err = rowLimit(k)
+		return err
 	case "share":
 		share, ok := parsePercent(text)
 		if !ok {
