@@ -25,15 +25,6 @@ const (
 	// as much. And what is read at once goes to Kafka at once, in fewer and larger requests.
 	floodWait = 20 * time.Millisecond
 	flood     = 8 << 10
-	// rush is how many reads in a row, each within rushGap of the one before, make the connection
-	// busy: a small transaction is a handful of messages, and the next one after a while; neither must
-	// wait for more.
-	rush    = 32
-	rushGap = 500 * time.Microsecond
-	// lull is a pile so small that waiting for it saved nothing, and lulls how many in a row make the
-	// connection idle again: a walsender that is short of processor time pauses for a few.
-	lull  = 2 << 10
-	lulls = 8
 	// window is how much a server that is near may have on its way to us (SO_RCVBUF): a walsender that is told to wait soon
 	// gathers more of its messages into each piece. near is the round trip up to which that costs no rate: 64 KiB in 300 µs
 	// are 200 MB/s.
@@ -47,11 +38,8 @@ type Conn struct {
 	raw      syscall.RawConn
 	deadline time.Time // the reader's own
 	enabled  bool
-	busy     bool
+	pace     pace
 	flooded  bool // the last pile came at the rate of flood
-	quick    int  // reads in a row that came quickly
-	quiet    int  // piles in a row that were small
-	last     time.Time
 
 	own      []byte // what was read for a caller with a small buffer (TLS reads 16 KiB records)
 	from, to int
@@ -136,16 +124,18 @@ func (a *Conn) Read(p []byte) (int, error) {
 func (a *Conn) fill(p []byte) (int, error) {
 	a.dst = p
 	defer func() { a.dst = nil }()
-	for a.busy {
+	for a.pace.busy {
 		n, err := a.readPile()
-		a.noteLull(n)
+		if !a.pace.waited(n) {
+			a.wakeFor(1)
+		}
 		if n > 0 || err != nil {
 			return n, err
 		}
 	}
 	n, err := a.readFirst()
-	if err == nil {
-		a.notePace(time.Now())
+	if err == nil && a.pace.came(time.Now()) {
+		a.wakeFor(pile)
 	}
 	return n, err
 }
@@ -223,32 +213,8 @@ func (a *Conn) read(fd uintptr) bool {
 	return a.err != unix.EAGAIN || a.want == 0
 }
 
-// notePace turns busy on after a rush of reads.
-func (a *Conn) notePace(now time.Time) {
-	if now.Sub(a.last) > rushGap {
-		a.quick = 0
-	}
-	a.last = now
-	if a.quick++; a.quick >= rush {
-		a.setBusy(true)
-	}
-}
-
-// noteLull turns busy off after some piles that were not worth the wait.
-func (a *Conn) noteLull(n int) {
-	if n >= min(lull, len(a.dst)) {
-		a.quiet = 0
-	} else if a.quiet++; a.quiet >= lulls {
-		a.setBusy(false)
-	}
-}
-
-func (a *Conn) setBusy(busy bool) {
-	a.busy, a.quick, a.quiet = busy, 0, 0
-	low := 1
-	if busy {
-		low = pile
-	}
+// wakeFor has the kernel wake us for so many bytes.
+func (a *Conn) wakeFor(low int) {
 	// Where the option is refused, readPile still gathers for pileWait.
 	_ = a.raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, low)
