@@ -98,6 +98,7 @@ func skim(r *bufio.Reader, conn *adaptive.Conn, target change.LSN) error {
 			return err
 		}
 		n := int(binary.BigEndian.Uint32(head[1:])) - 4
+		conn.Passed(1, len(head)+n)
 		const commit = 1 + 3*8 // XLogData's header before the message
 		switch {
 		case head[0] == 'E':

@@ -146,24 +146,34 @@ func (s *stream) lost(err error) error {
 	return fmt.Errorf("cannot go on with the replication connection: %w", err)
 }
 
-// frames passes over the frames that are whole and looks into those that concern the connection.
+// frames passes over the frames that are whole, and tells the connection how many there were.
 func (s *stream) frames() error {
+	from := s.parsed
+	n, err := s.pass()
+	if s.tcp != nil {
+		s.tcp.Passed(n, s.parsed-from)
+	}
+	return err
+}
+
+// pass looks into the frames that concern the connection, and counts all.
+func (s *stream) pass() (passed int, err error) {
 	s.need = 0
-	for {
+	for ; ; passed++ {
 		rest := s.cur.buf[s.parsed:s.filled]
 		if len(rest) < frameHeader {
-			return nil
+			return passed, nil
 		}
 		n := int64(binary.BigEndian.Uint32(rest[1:]))
 		if n < 4 || n > maxFrame {
-			return fatal(fmt.Errorf("cannot read the replication stream: a frame says that it has %d bytes", n))
+			return passed, fatal(fmt.Errorf("cannot read the replication stream: a frame says that it has %d bytes", n))
 		}
 		if int64(len(rest)) < n+1 {
 			s.need = int(n + 1)
-			return nil
+			return passed, nil
 		}
 		if err := s.frame(rest[0], rest[frameHeader:n+1]); err != nil {
-			return err
+			return passed, err
 		}
 		s.parsed += int(n + 1)
 	}

@@ -25,11 +25,6 @@ const (
 	// as much. And what is read at once goes to Kafka at once, in fewer and larger requests.
 	floodWait = 20 * time.Millisecond
 	flood     = 8 << 10
-	// window is how much a server that is near may have on its way to us (SO_RCVBUF): a walsender that is told to wait soon
-	// gathers more of its messages into each piece. near is the round trip up to which that costs no rate: 64 KiB in 300 µs
-	// are 200 MB/s.
-	window = 64 << 10
-	near   = 300 * time.Microsecond
 )
 
 // Conn wraps a TCP connection below TLS. One goroutine reads.
@@ -39,6 +34,8 @@ type Conn struct {
 	deadline time.Time // the reader's own
 	enabled  bool
 	pace     pace
+	near     bool // the window is ours to choose
+	window   window
 	flooded  bool // the last pile came at the rate of flood
 
 	own      []byte // what was read for a caller with a small buffer (TLS reads 16 KiB records)
@@ -79,10 +76,30 @@ func (a *Conn) Enable() {
 	a.own = make([]byte, pile)
 	_ = a.raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-		if err == nil && time.Duration(info.Min_rtt)*time.Microsecond <= near {
-			_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, window)
-		}
+		a.near = err == nil && time.Duration(info.Min_rtt)*time.Microsecond <= near
 	})
+	a.window.size = windowSmall
+	a.resize()
+}
+
+// Passed tells that messages of so many bytes were read, by which the receive window is chosen.
+func (a *Conn) Passed(messages, bytes int) {
+	if a.window.passed(messages, bytes) {
+		a.resize()
+	}
+}
+
+// resize sets the receive window where the server is near.
+func (a *Conn) resize() {
+	if !a.near {
+		return
+	}
+	_ = a.raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, a.window.size)
+	})
+	if a.pace.busy {
+		a.wakeFor(pile) // the kernel has cut it to half of the window before
+	}
 }
 
 // Buffered tells whether a Read would be served from memory.

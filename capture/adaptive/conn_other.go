@@ -16,3 +16,6 @@ func (a *Conn) Enable() {}
 
 // Buffered is never so.
 func (a *Conn) Buffered() bool { return false }
+
+// Passed does nothing.
+func (a *Conn) Passed(messages, bytes int) {}
