@@ -16,7 +16,7 @@ const (
 // pace decides whether a connection is busy: whether to wait for more than the first byte.
 type pace struct {
 	busy  bool
-	since time.Time // reads follow one upon the other
+	since time.Time // when reads began to follow one upon the other
 	last  time.Time
 	quiet int // waits for nothing, less those for something
 }

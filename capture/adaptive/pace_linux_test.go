@@ -46,11 +46,11 @@ func TestBusyEnds(t *testing.T) {
 		brings []int // by waits, again and again
 		busy   bool
 	}{
-		"nothing comes":        {[]int{0}, false},
-		"one wait in three":    {[]int{100, 0, 0}, false},
-		"two waits in three":   {[]int{100, 0, 100}, true},
-		"always something":     {[]int{1}, true},
-		"every second, a pile": {[]int{pile, 0}, true},
+		"nothing comes":      {[]int{0}, false},
+		"one wait in three":  {[]int{100, 0, 0}, false},
+		"two waits in three": {[]int{100, 0, 100}, true},
+		"always something":   {[]int{1}, true},
+		"every second wait":  {[]int{pile, 0}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pace{busy: true}
