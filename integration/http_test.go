@@ -200,7 +200,7 @@ func crmStatement(r *rand.Rand) string {
 	case 2:
 		return fmt.Sprintf("update customers set stage = case when stage = 'won' then 'lost' else 'won' end where id = %d", c)
 	case 3:
-		return fmt.Sprintf("update customers set id = id + 1000 where id = %d", c)
+		return fmt.Sprintf("update customers set id = id + 1000 where id = %d and not exists (select from customers where id = %d)", c, c+1000)
 	case 4:
 		return fmt.Sprintf("delete from staff where id = %d", s)
 	case 5:
