@@ -97,8 +97,21 @@ func (s *Sink) complete() {
 		s.Tables = append(s.Tables, e.Table)
 		s.HTTP.Tables = append(s.HTTP.Tables, e.HTTP)
 	}
+	written := s.Config
 	s.SetDefaults()
+	if s.Type == TypeHTTP {
+		s.leaveOut(&written)
+	}
 	for i := range s.Entries {
 		s.Entries[i].Table = s.Tables[i]
+	}
+}
+
+// leaveOut takes back defaults of keys that are not for APIs, so that they are neither printed nor taken for written.
+func (s *Sink) leaveOut(written *sink.Config) {
+	s.Mode, s.Create, s.Evolve = written.Mode, written.Create, written.Evolve
+	s.Breaker.Share = nil
+	if written.Breaker != nil {
+		s.Breaker.Share = written.Breaker.Share
 	}
 }

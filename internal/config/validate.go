@@ -39,7 +39,7 @@ func (c *Config) faults() []fault {
 func (s *Sink) validate() error {
 	switch s.Type {
 	case TypeHTTP:
-		return errors.Join(s.Config.Validate(), foreign(s.Postgres, "", TypePostgres), s.HTTP.Validate(s.Tables))
+		return errors.Join(s.withoutTables(), s.Config.Validate(), foreign(s.Postgres, "", TypePostgres), s.HTTP.Validate(s.Tables))
 	case TypePostgres, "":
 		return errors.Join(s.Config.Validate(), s.withoutHTTP(), s.Postgres.Validate())
 	default:
@@ -52,6 +52,27 @@ func (s *Sink) withoutHTTP() error {
 	errs := []error{foreign(s.HTTP, "", TypeHTTP)}
 	for i := range s.Entries {
 		errs = append(errs, foreign(s.Entries[i].HTTP, fmt.Sprintf("tables[%d].", i), TypeHTTP))
+	}
+	return errors.Join(errs...)
+}
+
+// withoutTables finds keys that all kinds of sink share and that would be without effect for an API, which has rows but no
+// tables.
+func (s *Sink) withoutTables() error {
+	const share = "breaker.share: it is for destinations that can tell how many rows a table has, and an API cannot: remove it; rows, in window, is the limit"
+	var errs []error
+	add := func(written bool, message string) {
+		if written {
+			errs = append(errs, errors.New(message))
+		}
+	}
+	add(s.Mode != "", "mode: it is for destinations with transactions, and an API has none: remove it; an API is called row by row, and concurrency: 1 with changes: every keeps the order of commits across rows")
+	add(s.Create != nil, "create: it is for destinations with tables of their own, and nothing is created at an API: remove it; the call that makes a row is create, or upsert, of each table")
+	add(s.Evolve != "", "evolve: it is for destinations with tables of their own, and an API has no columns that could follow: remove it; columns and the body of each call say what is sent")
+	add(s.Breaker.Share != nil, share)
+	for i := range s.Tables {
+		b := s.Tables[i].Breaker
+		add(b != nil && b.Share != nil, fmt.Sprintf("tables[%d].%s", i, share))
 	}
 	return errors.Join(errs...)
 }
