@@ -183,7 +183,7 @@ func (b *breaker) Apply(ctx context.Context, batch *Batch) error {
 	for i := 0; i < len(given.Changes); i++ {
 		if given.Changes[i].Op == change.Sweep && i > 0 {
 			// What it removes depends on what comes before.
-			if err := b.Sink.Apply(ctx, &Batch{Changes: given.Changes[:i], Open: true}); err != nil {
+			if err := b.Sink.Apply(ctx, &Batch{Changes: given.Changes[:i], Open: true, Aside: batch.Aside}); err != nil {
 				return b.explain(ctx, given.Changes, err)
 			}
 			b.forwarded()

@@ -24,16 +24,8 @@ type ForeignWrite struct {
 
 // watcherOf gives the watcher of a destination, behind the mappings and the breaker; nil when it is none.
 func watcherOf(dest Sink) Watcher {
-	for {
-		if w, ok := dest.(Watcher); ok {
-			return w
-		}
-		before, ok := dest.(interface{ behind() Sink })
-		if !ok {
-			return nil
-		}
-		dest = before.behind()
-	}
+	w, _ := abilityOf[Watcher](dest)
+	return w
 }
 
 func (m *mapper) behind() Sink  { return m.Sink }

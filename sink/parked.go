@@ -31,7 +31,7 @@ func (t *parkedTable) empty() bool { return len(t.changes) == 0 }
 
 // add notes a parked change, whose table is of the version.
 func (t *parkedTable) add(at change.Position, key, linked string, version *change.Table) {
-	if _, known := t.changes[at]; known {
+	if t.holds(at) {
 		return
 	}
 	k := parkedKeys{key, linked}
@@ -43,6 +43,12 @@ func (t *parkedTable) add(at change.Position, key, linked string, version *chang
 	if t.current == nil || at.Compare(t.since) > 0 {
 		t.current, t.since = version, at
 	}
+}
+
+// holds tells whether the change at a position is parked.
+func (t *parkedTable) holds(at change.Position) bool {
+	_, parked := t.changes[at]
+	return parked
 }
 
 // remove forgets a change that is parked no more.

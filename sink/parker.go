@@ -49,6 +49,8 @@ type parker struct {
 	limits *Parking
 	deps   ParkingDeps
 	log    *slog.Logger
+	// forward is the destination where it can take nothing back; nil for others.
+	forward Irrevocable
 
 	tables   map[string]*parkedTable // by schema.table
 	versions map[*change.Table]*parkedTable
@@ -77,7 +79,9 @@ type parker struct {
 
 // Parked puts parking before a destination. With parking: off nothing is added to what is parked but what follows it.
 func Parked(dest Sink, c *Config, deps ParkingDeps) Sink {
-	return &parker{Sink: dest, cfg: c, limits: c.Parking.orDefault(), deps: deps, log: deps.Log.With("sink", c.Name), refused: map[change.Position]*Refusal{}, obeyed: map[string]bool{}}
+	p := &parker{Sink: dest, cfg: c, limits: c.Parking.orDefault(), deps: deps, log: deps.Log.With("sink", c.Name), refused: map[change.Position]*Refusal{}, obeyed: map[string]bool{}}
+	p.forward, _ = abilityOf[Irrevocable](dest)
+	return p
 }
 
 // Parked gives how many changes are parked.
@@ -238,14 +242,19 @@ func (p *parker) Apply(ctx context.Context, b *Batch) error {
 	}
 }
 
-// goBack has the destination at the checkpoint after an error. It gives an againError where it stands elsewhere: another
-// process has served the sink.
+// goBack has the destination at the checkpoint after an error. It gives an againError where it stands elsewhere.
 func (p *parker) goBack(ctx context.Context) error {
 	cp, err := p.Sink.Resume(ctx)
 	if errors.Is(err, ErrLeased) || err == nil && cp.Commit != p.at.Commit {
+		p.again = true
 		return &againError{}
 	}
 	return err
+}
+
+// over tells whether a change is behind the destination for good once its batch was applied.
+func (p *parker) over(at change.Position, _ *Refusal) bool {
+	return p.forward == nil || p.forward.Passed(at)
 }
 
 // againError has a large transaction read again without what the destination refuses of it.
@@ -253,7 +262,7 @@ type againError struct{ rows int }
 
 func (e *againError) Error() string {
 	if e.rows == 0 {
-		return "another process has served the sink"
+		return "the destination is not where the last batch left it: another process has served the sink, or batches are made again together"
 	}
 	return fmt.Sprintf("the destination refuses %d rows of a transaction that is larger than a batch: it is read again, and they are parked", e.rows)
 }
@@ -276,7 +285,7 @@ func (p *parker) note(e *RefusedError) (more bool) {
 func (p *parker) settle(ctx context.Context, b *Batch) error {
 	cp := &b.Checkpoint
 	p.at, p.open, p.told = *cp, false, 0
-	clear(p.refused)
+	maps.DeleteFunc(p.refused, p.over)
 	if p.passing > 0 && cp.Time != 0 {
 		p.seen.add(slotOf(cp.Time, parkingWindow), p.passing)
 	}

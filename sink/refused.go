@@ -30,8 +30,9 @@ const (
 	ClassMissing    Class = "missing"    // a row that is to be changed is not there
 )
 
-// RefusedError says that a destination refuses rows. Nothing of the batch was applied. An open batch may be taken
-// though some of its rows are refused: the error then comes with a later one, with the one that closes it at the latest.
+// RefusedError says that a destination refuses rows. Nothing of the batch was applied, but at an Irrevocable destination. An
+// open batch may be taken though some of its rows are refused: the error then comes with a later one, with the one that
+// closes it at the latest.
 type RefusedError struct {
 	Refusals []Refusal // at least one, in the order in which they were met
 }

@@ -56,10 +56,12 @@ func (p *parker) do(ctx context.Context, w *ParkedWish) error {
 	if err != nil {
 		return err
 	}
-	runs := deadletter.Chosen(all.Sorted(), w.Keys, w.Before)
+	// What is of a group that is half applied (Batch.Aside) waits until it is whole.
+	settled := slices.DeleteFunc(all.Sorted(), func(s *deadletter.Stored) bool { return s.At.Commit > p.at.Commit })
+	runs := deadletter.Chosen(settled, w.Keys, w.Before)
 	switch w.Verb {
 	case ParkedReplay:
-		return p.replay(ctx, runs)
+		return p.replay(ctx, w.ID, runs)
 	case ParkedDrop:
 		return p.drop(ctx, slices.Concat(runs...))
 	}
@@ -92,11 +94,11 @@ func (p *parker) forget(entries []*deadletter.Stored) {
 }
 
 // replay applies runs, each in a transaction of its own: one that fails stays parked and is in nobody's way.
-func (p *parker) replay(ctx context.Context, runs [][]*deadletter.Stored) error {
+func (p *parker) replay(ctx context.Context, wish string, runs [][]*deadletter.Stored) error {
 	from := &loader{lot: p.deps.Lot, list: slices.Concat(runs...), loaded: map[string]*deadletter.Entry{}}
 	applied, failed := 0, 0
 	for _, run := range runs {
-		err := p.replayRun(ctx, run, from)
+		err := p.replayRun(ctx, wish, run, from)
 		switch {
 		case err == nil:
 			applied += len(run)
@@ -115,7 +117,7 @@ func (p *parker) replay(ctx context.Context, runs [][]*deadletter.Stored) error 
 
 // replayRun applies the changes of rows that belong together. The mark says that they are gone when the destination
 // has committed them.
-func (p *parker) replayRun(ctx context.Context, run []*deadletter.Stored, from *loader) error {
+func (p *parker) replayRun(ctx context.Context, wish string, run []*deadletter.Stored, from *loader) error {
 	if err := p.write(ctx, &deadletter.Writing{Mark: idsOf(run)}); err != nil {
 		return err
 	}
@@ -126,7 +128,7 @@ func (p *parker) replayRun(ctx context.Context, run []*deadletter.Stored, from *
 		if err != nil {
 			return err
 		}
-		b := &Batch{Changes: changes, Open: len(rest) > 0}
+		b := &Batch{Changes: changes, Open: len(rest) > 0, Replay: wish}
 		if !b.Open {
 			b.Checkpoint = p.stamp(p.at)
 			b.Checkpoint.Parked -= int64(len(run))

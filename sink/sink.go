@@ -39,8 +39,21 @@ type Batch struct {
 	// Open says that the last group goes on in the next batch: its changes must not become visible
 	// yet, and there is no Checkpoint.
 	Open bool
+	// Aside is how far the topic of parked changes is written by now.
+	Aside Aside
+	// Replay names the wish by which changes that were parked are applied; empty for others. The checkpoint has passed
+	// them, and stays where it is.
+	Replay string
 	// Checkpoint is the state after this batch; meaningless while Open.
 	Checkpoint Checkpoint
+}
+
+// Aside is an offset in the topic of parked changes. What stands before it is not in a batch. A destination that can move
+// on within a group stores it among the offsets of its checkpoint with how far it came, so that whoever reads the
+// group again knows what was left out. The checkpoint of a batch holds it already. The zero value is of no topic.
+type Aside struct {
+	Topic  string
+	Offset int64
 }
 
 // ErrLeased says that another process serves this sink now: stand by and ask again.

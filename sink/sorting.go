@@ -39,6 +39,9 @@ func (p *parker) sort(ctx context.Context, b *Batch) (*Batch, error) {
 	if !b.Open {
 		given.Checkpoint = p.stamp(b.Checkpoint)
 	}
+	if p.passed > 0 {
+		given.Aside = Aside{p.deps.Lot.Name(), p.passed}
+	}
 	return &given, nil
 }
 
@@ -56,6 +59,12 @@ func (p *parker) place(cs []change.Change) error {
 	if t == nil {
 		t = p.table(c.Table.QualifiedName())
 		p.versions[c.Table] = t
+	}
+	if t.holds(c.Position()) { // when an earlier attempt was past it, see Batch.Aside
+		for i := range cs {
+			cs[i].Parked = true
+		}
+		return nil
 	}
 	if !t.empty() {
 		if err := p.follow(t, c); err != nil {

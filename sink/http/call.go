@@ -28,8 +28,9 @@ type request struct {
 	id           string // the idempotency key
 }
 
-// render writes the calls of a unit, so that a row which cannot be sent is found before any call is made.
+// render writes the calls of a unit, so that rows which cannot be sent are found before any call is made.
 func (s *Sink) render(u *unit) (stages [][][]*step, err error) {
+	var refused []sink.Refusal
 	for _, st := range u.stages {
 		chains := st.chains()
 		if len(chains) == 0 {
@@ -40,12 +41,20 @@ func (s *Sink) render(u *unit) (stages [][][]*step, err error) {
 		}
 		for _, chain := range chains {
 			for _, one := range chain {
-				if one.request, err = s.request(one, one.kind); err != nil {
+				if one.request, err = s.request(one, one.kind); err == nil {
+					continue
+				}
+				refusal, ok := refusalOf(one, err)
+				if !ok || !s.o.Parks {
 					return nil, err
 				}
+				refused = append(refused, refusal)
 			}
 		}
 		stages = append(stages, chains)
+	}
+	if len(refused) > 0 {
+		return nil, refusedError(refused)
 	}
 	return stages, nil
 }
@@ -72,10 +81,14 @@ func (s *Sink) request(st *step, k kind) (r request, err error) {
 	return r, nil
 }
 
-// idempotencyKey names a call by where it comes from, as a UUID of version 8 (RFC 9562, 5.8): equal whenever the call is
-// made again, and of a form that every API takes.
+// idempotencyKey names a call by where it comes from: equal whenever the call is made again.
 func idempotencyKey(source, name, table string, k kind, at change.Position) string {
-	sum := sha256.Sum256([]byte(strings.Join([]string{"sluice", source, name, table, string(k), at.String()}, "\x00")))
+	return uuid("sluice", source, name, table, string(k), at.String())
+}
+
+// uuid makes a UUID of version 8 (RFC 9562, 5.8) of words, a form that every API takes.
+func uuid(words ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
 	sum[6] = sum[6]&0x0f | 0x80
 	sum[8] = sum[8]&0x3f | 0x80
 	h := hex.EncodeToString(sum[:16])
@@ -103,13 +116,24 @@ const (
 	unsigned // our token is not taken
 )
 
-// call makes the call of a step until it is done. Where a create finds the row, it is updated, and where an update does
-// not, it is created.
-func (s *Sink) call(ctx context.Context, st *step) error {
-	if s.made[st.id] {
+// call makes the call of a step until it is done. One of a parked change may have been made before, and be known as done
+// or as refused by its key. A refused one is made again under a key of the replay: an API may answer a key that it
+// knows with what it said then.
+func (s *Sink) call(ctx context.Context, st *step, m *memory) error {
+	if m.knows(st) {
 		return nil
 	}
-	other, err := s.insist(ctx, st, st.kind, st.request)
+	err := s.pursue(ctx, st, "")
+	if _, refused := refusalOf(st, err); refused && m.replay != "" {
+		err = s.pursue(ctx, st, m.replay)
+	}
+	return err
+}
+
+// pursue makes a call, by its own key or that of a replay. Where a create finds the row, it is updated, and where an
+// update does not, it is created.
+func (s *Sink) pursue(ctx context.Context, st *step, replay string) error {
+	other, err := s.insist(ctx, st, st.kind, st.request.within(replay))
 	if err != nil || other == "" {
 		return err
 	}
@@ -117,8 +141,16 @@ func (s *Sink) call(ctx context.Context, st *step) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.insist(ctx, st, other, r)
+	_, err = s.insist(ctx, st, other, r.within(replay))
 	return err
+}
+
+// within gives the request under the key of a replay, as it is for none.
+func (r request) within(replay string) request {
+	if replay != "" {
+		r.id = uuid(r.id, replay)
+	}
+	return r
 }
 
 // insist makes one call, again while it may succeed and patience lasts. other is the kind of call to make instead,
@@ -295,6 +327,7 @@ func (s *Sink) fault(st *step, k kind, r request, status int, reason error, agai
 		e.Key = st.t.cols.shown(st.row)
 	}
 	if !again {
+		e.class = st.t.calls[k].call.classOf(k, status)
 		e.Fix = "correct the row at the source, the call in the configuration or the API, and start the sink again: it goes on with this call, and those of the batch that were made are recognised by their idempotency keys"
 	}
 	return e

@@ -21,6 +21,7 @@ type CallError struct {
 	Err    error
 	Fix    string // what to do now; empty when waiting is enough
 	retry  bool
+	class  sink.Class // of a refusal that lies in the row; empty for others
 }
 
 // Error gives one sentence: where, what, and what to do.

@@ -17,6 +17,9 @@ type Options struct {
 	Name, Source string
 	// Destinations are the tables as the sink has them.
 	Destinations []Destination
+	// Parks says that who stands before the sink sets refused rows aside: all of a batch are looked for. Otherwise the first
+	// ends it.
+	Parks bool
 	// Kafka holds the checkpoint. It may be nil for Check.
 	Kafka   *kafka.Client
 	Lease   Lease // the zero value is DefaultLease
@@ -53,7 +56,7 @@ func FromConfig(common sink.Config, own Config) (Options, error) {
 	if err := own.Validate(common.Tables); err != nil {
 		return Options{}, err
 	}
-	o := Options{Config: own.WithDefaults(), Name: common.Name, Source: common.Source}
+	o := Options{Config: own.WithDefaults(), Name: common.Name, Source: common.Source, Parks: !common.Parking.Off}
 	for i := range common.Tables {
 		if err := o.add(&common.Tables[i], own.Tables[i]); err != nil {
 			return Options{}, fmt.Errorf("tables[%d]: %w", i, err)

@@ -8,28 +8,35 @@ import (
 )
 
 // run makes the calls of a stage: each chain in its order, as many chains side by side as the sink may. After an error
-// no call is begun, and those under way are waited for.
-func (s *Sink) run(ctx context.Context, chains [][]*step) error {
-	r := runner{to: s, chains: chains}
+// no call is begun, and those under way are waited for. A row that the API refuses ends its own chain only, where such
+// rows are parked, and the error names all of them.
+func (s *Sink) run(ctx context.Context, chains [][]*step, m *memory) error {
+	r := runner{to: s, memory: m, chains: chains, broken: map[*entry]bool{}}
 	var workers sync.WaitGroup
 	for range min(s.o.Concurrency, len(chains)) {
 		workers.Go(func() { r.work(ctx) })
 	}
 	workers.Wait()
-	for _, id := range r.made {
-		s.made[id] = true
+	for _, st := range r.made {
+		m.note(st)
+	}
+	if r.err == nil && len(r.refused) > 0 {
+		return refusedError(r.refused)
 	}
 	return r.err
 }
 
-// runner hands the chains of a stage to workers.
+// runner hands the chains of a stage to workers, which do not change the memory.
 type runner struct {
-	to *Sink
+	to     *Sink
+	memory *memory
 
-	mu     sync.Mutex
-	chains [][]*step
-	made   []string // ids of calls that were answered as done
-	err    error    // the first
+	mu      sync.Mutex
+	chains  [][]*step
+	made    []*step // answered as done
+	refused []sink.Refusal
+	broken  map[*entry]bool // by their roots: chains of which a call was refused
+	err     error           // the first
 }
 
 func (r *runner) work(ctx context.Context) {
@@ -42,20 +49,24 @@ func (r *runner) work(ctx context.Context) {
 			if !r.going() {
 				return
 			}
-			if err := r.to.call(ctx, st); err != nil {
+			if r.waits(st) {
+				continue
+			}
+			if err := r.to.call(ctx, st, r.memory); err == nil {
+				r.note(st)
+			} else if !r.setAside(st, err) {
 				r.fail(err)
 				return
 			}
-			r.note(st.id)
 		}
 	}
 }
 
-// next takes a chain; nil when there is none left, or a call has failed.
+// next takes a chain; nil when there is none left, or no call is to be begun any more.
 func (r *runner) next() []*step {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.err != nil || len(r.chains) == 0 {
+	if r.ended() || len(r.chains) == 0 {
 		return nil
 	}
 	chain := r.chains[0]
@@ -66,13 +77,35 @@ func (r *runner) next() []*step {
 func (r *runner) going() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.err == nil
+	return !r.ended()
 }
 
-func (r *runner) note(id string) {
+func (r *runner) ended() bool { return r.err != nil || len(r.refused) >= maxRefusals }
+
+// waits tells whether a call of the step's chain was refused before.
+func (r *runner) waits(st *step) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.made = append(r.made, id)
+	return r.broken[st.entry.root()]
+}
+
+func (r *runner) note(st *step) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.made = append(r.made, st)
+}
+
+// setAside notes a row that the API refuses, where such rows are parked, and tells whether it is one.
+func (r *runner) setAside(st *step, err error) bool {
+	refusal, ok := refusalOf(st, err)
+	if !ok || !r.to.o.Parks {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refused = append(r.refused, refusal)
+	r.broken[st.entry.root()] = true
+	return true
 }
 
 // fail keeps an error that is for good rather than one that may pass.

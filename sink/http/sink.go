@@ -43,11 +43,13 @@ type Sink struct {
 	// unit is what was read and not called yet: what a batch adds, and while a unit is made again, what earlier
 	// batches have of it.
 	unit *unit
-	// made holds the idempotency keys of calls that were answered as done in a unit that is not.
-	made map[string]bool
+	called *memory
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink         = (*Sink)(nil)
+	_ sink.Irrevocable = (*Sink)(nil)
+)
 
 type destID struct{ schema, name string }
 
@@ -61,7 +63,7 @@ func New(o Options) (*Sink, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sink %s: %w", o.Name, err)
 	}
-	s := &Sink{o: o, log: o.Log.With("sink", o.Name), client: client, dests: map[destID]*Destination{}, made: map[string]bool{}}
+	s := &Sink{o: o, log: o.Log.With("sink", o.Name), client: client, dests: map[destID]*Destination{}, called: newMemory("")}
 	s.gate = gate{gap: o.Rate.gap(), waited: o.Metrics.limited(o.Name)}
 	s.ledger = newLedger(&s.o, rand.Text(), s.log)
 	s.signer = s.newSigner()
@@ -114,7 +116,9 @@ func (s *Sink) Close() error {
 
 // Apply makes the calls of the batch, and then its checkpoint durable. After an error some calls may have been made:
 // they are made again, as the same calls, when the batch is. A row that cannot be sent, and a change that the
-// configuration does not allow, are found before any call of the batch is made.
+// configuration does not allow, are found before any call of the batch is made. Where refused rows are parked, all that
+// the API refuses of the batch is in one *sink.RefusedError, and the calls of other rows were made: what of them comes
+// again, when the batch comes without the refused ones, is passed over.
 //
 // While a unit is made again that an earlier process, or an earlier attempt, did not finish, batches that end within it
 // are only kept: their checkpoint is durable with the batch that ends it.
@@ -127,7 +131,7 @@ func (s *Sink) Apply(ctx context.Context, b *sink.Batch) error {
 		if i+1 < len(b.Changes) && halves(&b.Changes[i], &b.Changes[i+1]) {
 			n = 2
 		}
-		if err := s.take(ctx, b.Changes[i:i+n]); err != nil {
+		if err := s.take(ctx, b, b.Changes[i:i+n]); err != nil {
 			return sink.HeldAt(s.explain(err), b.Changes[i].Commit)
 		}
 		i += n
@@ -136,11 +140,13 @@ func (s *Sink) Apply(ctx context.Context, b *sink.Batch) error {
 		s.unit.own()
 		return nil
 	}
-	var cp *sink.Checkpoint
-	if !b.Open {
-		cp = &b.Checkpoint
-	}
-	return s.explain(s.finish(ctx, cp))
+	return s.explain(s.finish(ctx, b, !b.Open))
+}
+
+// Passed implements sink.Irrevocable.
+func (s *Sink) Passed(at change.Position) bool {
+	st := s.ledger.current()
+	return st.done(at)
 }
 
 // halves tells whether two changes are those of one key change.
@@ -149,8 +155,8 @@ func halves(a, b *change.Change) bool {
 		a.Table == b.Table && b.Ordinal == a.Ordinal+1
 }
 
-// take adds a change to the unit. One that stands behind the end of a unit that is made again ends it first.
-func (s *Sink) take(ctx context.Context, cs []change.Change) error {
+// take adds a change to the unit.
+func (s *Sink) take(ctx context.Context, b *sink.Batch, cs []change.Change) error {
 	c := &cs[0]
 	if c.Table == nil || c.Op == change.Message {
 		return nil
@@ -159,12 +165,11 @@ func (s *Sink) take(ctx context.Context, cs []change.Change) error {
 		return s.sweep(c)
 	}
 	at := position(&cs[len(cs)-1])
-	st := s.ledger.current()
-	if st.done(at) {
-		return nil
-	}
-	if end := st.Until.position(); st.Until != nil && !s.unit.empty() && s.unit.last.Compare(end) <= 0 && at.Compare(end) > 0 {
-		if err := s.finish(ctx, nil); err != nil {
+	if b.Replay == "" {
+		if s.Passed(at) {
+			return nil
+		}
+		if err := s.reach(ctx, b, at); err != nil {
 			return err
 		}
 	}
@@ -179,20 +184,33 @@ func (s *Sink) take(ctx context.Context, cs []change.Change) error {
 	return nil
 }
 
+// reach ends a unit that is made again when the next change stands behind its end.
+func (s *Sink) reach(ctx context.Context, b *sink.Batch, at change.Position) error {
+	st := s.ledger.current()
+	end := st.Until.position()
+	if st.Until == nil || s.unit.empty() || s.unit.last.Compare(end) > 0 || at.Compare(end) <= 0 {
+		return nil
+	}
+	return s.finish(ctx, b, false)
+}
+
 // keep tells whether the unit that is made again goes on behind this batch.
 func (s *Sink) keep(b *sink.Batch) bool {
 	st := s.ledger.current()
-	if st.Until == nil || s.unit.empty() || s.unit.last.Compare(st.Until.position()) >= 0 {
+	if b.Replay != "" || st.Until == nil || s.unit.empty() || s.unit.last.Compare(st.Until.position()) >= 0 {
 		return false
 	}
 	return b.Open || b.Checkpoint.Commit < st.Until.Commit
 }
 
-// finish makes the calls of the unit and writes what is done. cp is the checkpoint that is reached with it, nil when the
+// finish makes the calls of the unit and writes what is done. With the whole batch its checkpoint is reached; else the
 // unit ends within a batch or a group.
-func (s *Sink) finish(ctx context.Context, cp *sink.Checkpoint) error {
-	u := s.unit
+func (s *Sink) finish(ctx context.Context, b *sink.Batch, whole bool) error {
+	u, called := s.unit, s.called
 	s.unit = newUnit()
+	if b.Replay != "" {
+		called = newMemory(b.Replay)
+	}
 	stages, err := s.render(u)
 	if err != nil {
 		return err
@@ -200,46 +218,36 @@ func (s *Sink) finish(ctx context.Context, cp *sink.Checkpoint) error {
 	crash.At("mapped")
 	switch {
 	case len(stages) > 0:
-		if err := s.deliver(ctx, u, stages); err != nil {
+		if err := s.deliver(ctx, u, stages, called); err != nil {
 			return err
 		}
-	case cp == nil:
+	case !whole:
 		return nil
 	}
 	crash.At("applied")
-	if err := s.ledger.write(ctx, func(st *state) { st.pass(u, cp) }); err != nil {
+	if err := s.ledger.write(ctx, func(st *state) { st.pass(u, b, whole) }); err != nil {
 		return err
 	}
 	crash.At("committed")
-	clear(s.made)
+	called.forget()
 	return nil
 }
 
-// pass notes that a unit is done. One without calls, such as a heartbeat, does not end the one that is made again.
-func (s *state) pass(u *unit, cp *sink.Checkpoint) {
-	if !u.empty() || s.Until != nil && cp != nil && cp.Commit >= s.Until.Commit {
-		s.Until = nil
+// deliver announces the unit, which also proves that the sink is still ours, and makes its calls. Parked changes are not
+// announced: they are collapsed by what is parked, not by the bounds of a batch.
+func (s *Sink) deliver(ctx context.Context, u *unit, stages [][][]*step, called *memory) error {
+	announce := func(st *state) { st.announce(u.last) }
+	if called.replay != "" {
+		announce = func(*state) {}
 	}
-	if cp == nil {
-		s.Done = placeOf(u.last)
-		return
-	}
-	if s.Done != nil && cp.Commit >= s.Done.Commit {
-		s.Done = nil
-	}
-	s.advance(cp)
-}
-
-// deliver announces the unit, which also proves that the sink is still ours, and makes its calls.
-func (s *Sink) deliver(ctx context.Context, u *unit, stages [][][]*step) error {
-	if err := s.ledger.write(ctx, func(st *state) { st.Until = placeOf(u.last) }); err != nil {
+	if err := s.ledger.write(ctx, announce); err != nil {
 		return err
 	}
 	crash.At("announced")
 	ctx, cancel := merge(ctx, s.ledger.alive)
 	defer cancel()
 	for _, chains := range stages {
-		if err := s.run(ctx, chains); err != nil {
+		if err := s.run(ctx, chains, called); err != nil {
 			return err
 		}
 	}

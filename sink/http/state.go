@@ -3,6 +3,7 @@ package http
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
@@ -18,7 +19,8 @@ type state struct {
 	Commit   change.LSN                 `json:"commit_lsn"`
 	Time     change.Micros              `json:"commit_time,omitempty"`
 	Complete bool                       `json:"complete"`
-	Offsets  map[string]map[int32]int64 `json:"offsets,omitempty"`
+	// Offsets are those of the checkpoint, but that of the topic of parked changes, which goes with Done.
+	Offsets map[string]map[int32]int64 `json:"offsets,omitempty"`
 
 	// Done says that, behind the checkpoint, the calls of every change up to here were made.
 	Done *place `json:"done,omitempty"`
@@ -44,6 +46,49 @@ func (p *place) position() change.Position {
 
 func (s *state) checkpoint() sink.Checkpoint {
 	return sink.Checkpoint{Commit: s.Commit, Time: s.Time, Complete: s.Complete, Offsets: s.Offsets}
+}
+
+// announce notes that the calls up to a position may have been made. A unit that is made again without rows that are
+// parked now may end earlier, and goes as far as before.
+func (s *state) announce(at change.Position) {
+	if s.Until == nil || at.Compare(s.Until.position()) > 0 {
+		s.Until = placeOf(at)
+	}
+}
+
+// pass notes that a unit is done, with the whole batch or within it. One without calls, such as a heartbeat, does not end
+// the one that is made again.
+func (s *state) pass(u *unit, b *sink.Batch, whole bool) {
+	cp := &b.Checkpoint
+	switch {
+	case b.Replay != "" && whole:
+		s.advance(cp)
+		return
+	case b.Replay != "":
+		return
+	case !u.empty(), s.Until != nil && whole && cp.Commit >= s.Until.Commit:
+		s.Until = nil
+	}
+	if !whole {
+		s.Done = placeOf(u.last)
+		s.setAside(b.Aside)
+		return
+	}
+	if s.Done != nil && cp.Commit >= s.Done.Commit {
+		s.Done = nil
+	}
+	s.advance(cp)
+}
+
+// setAside notes how far the topic of parked changes was written.
+func (s *state) setAside(a sink.Aside) {
+	if a.Topic == "" {
+		return
+	}
+	offsets := map[string]map[int32]int64{}
+	maps.Copy(offsets, s.Offsets)
+	offsets[a.Topic] = map[int32]int64{0: a.Offset}
+	s.Offsets = offsets
 }
 
 func (s *state) advance(cp *sink.Checkpoint) {

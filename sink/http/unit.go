@@ -28,6 +28,9 @@ type rowID struct {
 type entry struct {
 	t  *target
 	id change.Row // holds the key's columns
+	of rowID
+	// first is the position of the row's first change.
+	first change.Position
 
 	row   change.Row // the row to write
 	at    change.Position
@@ -83,13 +86,13 @@ func (s *stage) find(t *target, id change.Row) *entry {
 }
 
 // entry gives the entry for a change of a row: the one that there is, or where every change is sent, a new one.
-func (s *stage) entry(t *target, id change.Row) *entry {
+func (s *stage) entry(t *target, id change.Row, at change.Position) *entry {
 	key := rowID{t.table.Schema, t.table.Name, t.key(id)}
 	old := s.newest[key]
 	if old != nil && old.t == t && t.dest.Changes != ChangesEvery {
 		return old
 	}
-	e := &entry{t: t, id: id}
+	e := &entry{t: t, id: id, of: key, first: at}
 	link(old, e)
 	s.entries = append(s.entries, e)
 	s.newest[key] = e
@@ -136,7 +139,7 @@ func (u *unit) write(t *target, c *change.Change, row change.Row) error {
 			return err
 		}
 	}
-	e := s.entry(t, row)
+	e := s.entry(t, row, position(c))
 	if e.row == nil {
 		e.made = c.Op != change.Update
 	}
@@ -162,10 +165,10 @@ func (u *unit) remove(t *target, c *change.Change) {
 	switch t.dest.Deletes.Policy {
 	case sink.DeleteIgnore:
 	case sink.DeleteSoft:
-		e := u.stage().entry(t, c.Before)
+		e := u.stage().entry(t, c.Before, position(c))
 		e.marked, e.markedAt = true, position(c)
 	default:
-		e := u.stage().entry(t, c.Before)
+		e := u.stage().entry(t, c.Before, position(c))
 		e.row, e.gone, e.goneAt = nil, true, position(c)
 	}
 }
@@ -246,6 +249,8 @@ func own(row change.Row) change.Row {
 
 // step is one call that is to be made.
 type step struct {
+	entry *entry
+	of    rowID
 	t     *target
 	kind  kind
 	at    change.Position // of the change that it comes of
@@ -260,16 +265,16 @@ type step struct {
 func (e *entry) steps() (out []*step) {
 	t := e.t
 	if e.clear {
-		return []*step{{t: t, kind: kindClear, at: e.at, row: e.id}}
+		return []*step{{entry: e, t: t, kind: kindClear, at: e.at, row: e.id}}
 	}
 	if e.gone && (e.row == nil || t.dest.Upsert == nil) {
-		out = append(out, &step{t: t, kind: kindDelete, at: e.goneAt, row: t.widen(e.id)})
+		out = append(out, &step{entry: e, of: e.of, t: t, kind: kindDelete, at: e.goneAt, row: t.widen(e.id)})
 	}
 	if e.row != nil {
-		out = append(out, &step{t: t, kind: e.writes(), at: e.at, row: t.widen(e.row), early: e.early})
+		out = append(out, &step{entry: e, of: e.of, t: t, kind: e.writes(), at: e.at, row: t.widen(e.row), early: e.early})
 	}
 	if e.marked {
-		out = append(out, &step{t: t, kind: kindPatch, at: e.markedAt, row: t.cols.marks(e.id), marks: true})
+		out = append(out, &step{entry: e, of: e.of, t: t, kind: kindPatch, at: e.markedAt, row: t.cols.marks(e.id), marks: true})
 	}
 	return out
 }
