@@ -25,12 +25,21 @@ type billingAPI struct {
 	rows     map[string]map[string]json.RawMessage
 	made     map[string]string // calls by idempotency key
 	newest   map[string]change.LSN
+	unwanted string          // calls with it in their bodies are refused
+	refused  map[string]bool // by idempotency key: a call that was refused stays so
 	repeated int
 	wrong    []string
 }
 
+// refuse has calls refused that hold a text; none for an empty one.
+func (a *billingAPI) refuse(text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unwanted = text
+}
+
 func newBillingAPI(seed uint64) *billingAPI {
-	return &billingAPI{r: rand.New(rand.NewPCG(seed, 7)), rows: map[string]map[string]json.RawMessage{}, made: map[string]string{}, newest: map[string]change.LSN{}}
+	return &billingAPI{r: rand.New(rand.NewPCG(seed, 7)), rows: map[string]map[string]json.RawMessage{}, made: map[string]string{}, newest: map[string]change.LSN{}, refused: map[string]bool{}}
 }
 
 // ServeHTTP implements http.Handler.
@@ -66,6 +75,10 @@ func (a *billingAPI) take(r *http.Request, body string) (status int, silent bool
 			a.wrong = append(a.wrong, fmt.Sprintf("key %s stands for %q and %q", id, known, call))
 		}
 		return http.StatusOK, false
+	}
+	if a.refused[id] || a.unwanted != "" && strings.Contains(body, a.unwanted) {
+		a.refused[id] = true
+		return http.StatusUnprocessableEntity, false
 	}
 	lsn, _, _ := strings.Cut(r.Header.Get("Sluice-Position"), "+")
 	at, err := change.ParseLSN(lsn)
@@ -262,4 +275,60 @@ func oneColumn(t *testing.T, dsn, query string) []string {
 	out := scan[[]string](t, dsn, "select array_agg(t) from ("+query+") q(t)")
 	slices.Sort(out)
 	return out
+}
+
+// What the API refuses of a row is parked with what follows of it, through a death and a replay that fails, while everything
+// else flows. When the API is repaired it is replayed, and the API holds what the source does.
+func TestHTTPParking(t *testing.T) {
+	api := newBillingAPI(seedOf(t))
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	d := newDeployment(t, 15, []string{"public.customers", "public.staff"}, func(text string) string { return withAPI(text, server.URL) })
+	if err := os.WriteFile(filepath.Join(d.folder, "token"), []byte("t0ken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.exec("create table customers (id bigint primary key, full_name text, stage text, balance numeric, tags text[], doc jsonb, seen timestamptz)",
+		"alter table customers replica identity full", "create table staff (id int primary key, name text, photo text)",
+		"insert into customers select i, 'c' || i, 'won', i, '{}', '{}' from generate_series(1, 50) i", "insert into staff select i, 'n' || i from generate_series(1, 50) i")
+	capture, sink := d.start("capture"), d.start("sink")
+	d.served(time.Minute)
+	api.refuse("unwanted")
+
+	d.exec("begin; update customers set full_name = 'unwanted' where id in (7, 8); update customers set full_name = 'fine' where id = 9; update staff set name = 'unwanted' where id = 7; commit",
+		"update customers set balance = 700 where id = 7", "update customers set id = 108 where id = 8", "update customers set full_name = 'fine too' where id = 10")
+	d.served(time.Minute)
+	names := func() string { return strings.Join(api.column("customers", "id", "name", "balance"), ";") }
+	says(t, names(), `7 "c7" 7;`, `8 "c8" 8;`, `9 "fine" 9`, `10 "fine too" 10;`)
+	got := d.parked("billing")
+	for key, want := range map[string]int{"public.customers/id=7": 2, "public.customers/id=8": 2, "public.customers/id=108": 1, "public.staff/id=7": 1} {
+		if got[key].Changes != want {
+			t.Errorf("%s: %+v, want %d changes", key, got[key], want)
+		}
+	}
+	if r := got["public.customers/id=7"]; r.SQLState != "422" {
+		t.Errorf("%+v", r)
+	}
+	d.says([]string{"dlq", "show", "billing", "public.customers/id=7"}, "PUT /customers/7: the API answered 422", "full_name = unwanted", "correct the API", "sluice dlq replay billing public.customers/id=7")
+	says(t, d.fails(1, "dlq", "replay", "billing", "public.staff/id=7"), "0 changes are applied", "the API answered 422")
+
+	sink.Kill()
+	sink = d.start("sink")
+	d.exec("update customers set balance = 701 where id = 7", "delete from customers where id = 11")
+	d.served(time.Minute)
+	if r := d.parked("billing")["public.customers/id=7"]; r.Changes != 3 {
+		t.Errorf("after a restart: %+v", r)
+	}
+	api.refuse("")
+	d.says([]string{"dlq", "replay", "billing", "--all"}, "7 changes are applied")
+	d.exec("update customers set balance = balance + 1")
+	d.served(time.Minute)
+	want := oneColumn(t, d.source, "select concat_ws(' ', id, to_json(full_name), balance) from customers")
+	if got := api.column("customers", "id", "name", "balance"); !slices.Equal(want, got) {
+		t.Errorf("the API holds %d customers, the source %d; first difference: %s", len(got), len(want), firstDifference(want, got))
+	}
+	for i, w := range api.wrong {
+		t.Error(i, w)
+	}
+	d.stop(sink)
+	d.stop(capture)
 }

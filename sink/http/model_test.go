@@ -22,6 +22,7 @@ import (
 
 	"github.com/sluicecdc/sluice/integration/harness"
 	"github.com/sluicecdc/sluice/internal/change"
+	"github.com/sluicecdc/sluice/internal/kafka"
 	"github.com/sluicecdc/sluice/sink"
 	"github.com/sluicecdc/sluice/sink/http"
 	"github.com/sluicecdc/sluice/transform"
@@ -43,26 +44,29 @@ func TestMisbehavingAPI(t *testing.T) {
 	}{{"last state, upsert", false, true}, {"last state, create and update", false, false}, {"every change, upsert", true, true}, {"every change, create and update", true, false}} {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Logf("HTTP_SEED=%d", seed)
-			r := rand.New(rand.NewPCG(seed, uint64(i)))
-			h := newHistory(r, 90)
-			s := newStore(t, client)
-			s.source = harness.Unique("model")
-			s.lease = http.Lease{Beat: 50 * time.Millisecond, Hold: 300 * time.Millisecond, Take: 450 * time.Millisecond}
-			f := newFaulty(r.Uint64())
-			server := httptest.NewServer(f)
-			t.Cleanup(server.Close)
-			s.url = server.URL
-			d := &driver{t: t, r: r, h: h, open: func() *http.Sink {
-				return s.open(t, modelTables(t), modelConfig(t, server.URL, mode.every, mode.upsert))
-			}}
+			d := newDriver(t, client, rand.New(rand.NewPCG(seed, uint64(i))), mode.every, mode.upsert)
 			d.run()
-			t.Logf("%d changes in %d groups; %d calls, %d executed, %d deaths, %d attempts, faults %v", h.changes, len(h.groups), f.calls, len(f.bodies), d.deaths, d.attempts, f.faults)
-			for _, v := range f.violations {
-				t.Error(v)
-			}
-			f.want(t, h)
+			d.verdict()
 		})
 	}
+}
+
+// newDriver gives one for a history, with an API of its own.
+func newDriver(t *testing.T, client *kafka.Client, r *rand.Rand, every, upsert bool) *driver {
+	t.Helper()
+	s := newStore(t, client)
+	s.source = harness.Unique("model")
+	s.lease = http.Lease{Beat: 50 * time.Millisecond, Hold: 300 * time.Millisecond, Take: 450 * time.Millisecond}
+	d := &driver{t: t, r: r, h: newHistory(r, 90)}
+	d.api = newFaulty(r.Uint64())
+	server := httptest.NewServer(d.api)
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	d.source = s.source
+	d.open = func() *http.Sink {
+		return s.open(t, modelTables(t), modelConfig(t, server.URL, every, upsert))
+	}
+	return d
 }
 
 func modelTables(t *testing.T) []sink.Table {
@@ -208,8 +212,23 @@ type driver struct {
 	t                *testing.T
 	r                *rand.Rand
 	h                *history
+	api              *faulty
+	source           string
 	open             func() *http.Sink
+	before           func(sink.Sink) (all sink.Sink, die func()) // what stands before the sink; nil for nothing
 	deaths, attempts int
+}
+
+// verdict compares, and shows what was wrong on the way.
+func (d *driver) verdict() {
+	d.t.Helper()
+	f := d.api
+	d.t.Logf("%d changes in %d groups; %d calls, %d executed, %d refused, %d deaths, %d attempts, faults %v",
+		d.h.changes, len(d.h.groups), f.calls, len(f.bodies), len(f.refusals), d.deaths, d.attempts, f.faults)
+	for _, v := range f.violations {
+		d.t.Error(v)
+	}
+	f.want(d.t, d.h)
 }
 
 func (d *driver) run() {
@@ -226,6 +245,10 @@ func (d *driver) life(last change.LSN) (at change.LSN) {
 	mapped, err := sink.Mapped(dest, &sink.Config{Tables: modelTables(d.t)})
 	if err != nil {
 		d.t.Fatal(err)
+	}
+	lost := func() {}
+	if d.before != nil {
+		mapped, lost = d.before(mapped)
 	}
 	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
 	defer cancel()
@@ -246,6 +269,7 @@ func (d *driver) life(last change.LSN) (at change.LSN) {
 		case dying.Err() != nil:
 			d.deaths++
 			dest.Kill()
+			lost()
 			return at
 		case err == nil:
 			if err := mapped.Close(); err != nil {
@@ -296,6 +320,8 @@ type faulty struct {
 	bodies     map[string]string            // of executed calls, by idempotency key
 	answers    map[string]int
 	newest     map[string]change.Position // of executed calls, by path
+	strict     bool                       // some rows are refused, see refuses
+	refusals   map[string]string          // of refused calls, by idempotency key
 	calls      int
 	faults     map[string]int
 	violations []string
@@ -303,7 +329,7 @@ type faulty struct {
 
 func newFaulty(seed uint64) *faulty {
 	return &faulty{r: rand.New(rand.NewPCG(seed, 2)), rows: map[string]map[string]string{}, bodies: map[string]string{}, answers: map[string]int{},
-		newest: map[string]change.Position{}, faults: map[string]int{}}
+		newest: map[string]change.Position{}, faults: map[string]int{}, refusals: map[string]string{}}
 }
 
 func (f *faulty) draw() string {
@@ -383,6 +409,9 @@ func (f *faulty) execute(r *nethttp.Request, body string) int {
 	if err := d.Decode(&sent); body != "" && err != nil {
 		f.violate("%s: %v", call, err)
 	}
+	if f.refuses(id, call, sent) {
+		return 422
+	}
 	row := r.URL.Path
 	if r.Method == nethttp.MethodPost {
 		row += fmt.Sprint("/", sent["id"])
@@ -400,6 +429,32 @@ func (f *faulty) execute(r *nethttp.Request, body string) int {
 	f.newest[row] = at
 	f.bodies[id], f.answers[id] = call, f.change(r.Method, row, sent)
 	return f.answers[id]
+}
+
+// refuses tells whether a call is refused, and goes on to refuse one that it knows.
+func (f *faulty) refuses(id, call string, sent map[string]any) bool {
+	known, before := f.refusals[id]
+	if before && known != call {
+		f.violate("the key %s stands for %q and for %q", id, known, call)
+	}
+	n := -1
+	for _, name := range []string{"name", "label"} {
+		if text, ok := sent[name].(string); ok {
+			_, _ = fmt.Sscanf(text, "name %d", &n)
+		}
+	}
+	if !before && (!f.strict || n < 0 || n%9 > 0) {
+		return false
+	}
+	f.refusals[id] = call
+	return true
+}
+
+// repair has the API refuse no more rows.
+func (f *faulty) repair() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.strict = false
 }
 
 func (f *faulty) change(method, row string, sent map[string]any) int {

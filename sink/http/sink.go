@@ -43,11 +43,12 @@ type Sink struct {
 	// unit is what was read and not called yet: what a batch adds, and while a unit is made again, what earlier
 	// batches have of it.
 	unit *unit
+	// called is of the unit that is not done, through whatever attempts.
 	called *memory
 }
 
 var (
-	_ sink.Sink         = (*Sink)(nil)
+	_ sink.Sink        = (*Sink)(nil)
 	_ sink.Irrevocable = (*Sink)(nil)
 )
 

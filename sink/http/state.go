@@ -16,9 +16,9 @@ type state struct {
 	Owner string `json:"owner,omitempty"`
 	Beat  int64  `json:"beat"`
 
-	Commit   change.LSN                 `json:"commit_lsn"`
-	Time     change.Micros              `json:"commit_time,omitempty"`
-	Complete bool                       `json:"complete"`
+	Commit   change.LSN    `json:"commit_lsn"`
+	Time     change.Micros `json:"commit_time,omitempty"`
+	Complete bool          `json:"complete"`
 	// Offsets are those of the checkpoint, but that of the topic of parked changes, which goes with Done.
 	Offsets map[string]map[int32]int64 `json:"offsets,omitempty"`
 
