@@ -12,6 +12,9 @@
 // made, its end is written to Kafka (state.Until), and whoever finds it collapses up to there again. Without it, a crash
 // and other bounds of the batch would send an older state under a new key, behind the newer one that the API has.
 //
+// A row that the API refuses is named (refusal.go) and set aside by who stands before the sink; the batch then comes again
+// without it, and calls that were made are not made again (memory.go).
+//
 // Values that did not travel are never asked for: an update that lacks some is a patch call, or holds the sink.
 package http
 
