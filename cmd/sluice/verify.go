@@ -17,6 +17,7 @@ import (
 	"github.com/sluicecdc/sluice/internal/verify"
 	"github.com/sluicecdc/sluice/schemas"
 	"github.com/sluicecdc/sluice/sink"
+	"github.com/sluicecdc/sluice/sink/http"
 	"github.com/sluicecdc/sluice/sink/postgres"
 )
 
@@ -104,8 +105,8 @@ func (c *verifyCmd) open(a *app) (*verifyJob, error) {
 	if j.names, err = chooseSinks(cfg, chosen); err != nil {
 		return nil, err
 	}
-	if c.Sink == "" { // those that cannot be verified are so when somebody asks for them
-		j.names = slices.DeleteFunc(j.names, func(name string) bool { return cfg.Sinks[name].Type == config.TypeHTTP })
+	if c.Sink == "" { // those that cannot be verified are an error when somebody asks for them
+		j.names = slices.DeleteFunc(j.names, func(name string) bool { return j.blind(cfg.Sinks[name]) })
 	}
 	if err := j.checkTables(); err != nil {
 		return nil, usageError{err}
@@ -113,6 +114,15 @@ func (c *verifyCmd) open(a *app) (*verifyJob, error) {
 	client, err := a.openKafka(cfg)
 	j.desk = &desk{cfg, client}
 	return j, err
+}
+
+// blind tells whether a sink has an API for destination that cannot be asked for any row, and says so.
+func (j *verifyJob) blind(s config.Sink) bool {
+	if s.Type != config.TypeHTTP || slices.ContainsFunc(s.HTTP.Tables, func(t http.Table) bool { return t.Lookup != nil }) {
+		return false
+	}
+	j.log.Warn("a sink is not verified: its destination is an API, and no table of it has a lookup", "sink", s.Name)
+	return true
 }
 
 // checkTables wants every named table in a sink.
@@ -161,25 +171,39 @@ func (j *verifyJob) round(ctx context.Context) (bad bool, err error) {
 type sinkJob struct {
 	*verifyJob
 	s       config.Sink
-	dest    *postgres.Sink
+	dest    *postgres.Sink // nil where api is not
+	api     *http.Sink
 	entries []int // of s.Tables
 	results map[int]*verify.Result
 	shapes  map[int]*change.Table
 }
 
 func newSinkJob(j *verifyJob, s config.Sink) (*sinkJob, error) {
-	dest, err := newDestination(s, j.log, nil, nil)
+	dest, err := newDestination(s, j.log, j.desk.client, nil)
 	if err != nil {
 		return nil, err
 	}
-	pg, ok := dest.(*postgres.Sink)
-	if !ok {
-		return nil, fmt.Errorf("destinations of type %s cannot be verified", s.Type)
+	k := &sinkJob{verifyJob: j, s: s, entries: j.entriesOf(s, j.Table), results: map[int]*verify.Result{}, shapes: map[int]*change.Table{}}
+	k.dest, _ = dest.(*postgres.Sink)
+	if k.api, _ = dest.(*http.Sink); k.api != nil {
+		err = k.seeing()
 	}
-	return &sinkJob{
-		verifyJob: j, s: s, dest: pg, entries: j.entriesOf(s, j.Table),
-		results: map[int]*verify.Result{}, shapes: map[int]*change.Table{},
-	}, nil
+	return k, err
+}
+
+// seeing leaves out the tables that the API cannot be asked for, and names them. The error says that none is left.
+func (k *sinkJob) seeing() error {
+	k.entries = slices.DeleteFunc(k.entries, func(i int) bool {
+		blind := k.s.HTTP.Tables[i].Lookup == nil
+		if blind {
+			k.log.Warn("a table is not verified: it has no lookup", "sink", k.s.Name, "table", k.s.Tables[i].From)
+		}
+		return blind
+	})
+	if len(k.entries) == 0 {
+		return errors.New("its destination is an API, which cannot be verified without a lookup: write lookup for its tables, see docs/http.md")
+	}
+	return nil
 }
 
 // drift counts all rows of the sink that are not what they should be.
@@ -243,11 +267,15 @@ func (k *sinkJob) options() verify.Options {
 	if k.Repair {
 		keep = repairedRows
 	}
-	return verify.Options{
+	o := verify.Options{
 		Keep: keep, Patience: followed + k.s.Cadence.Every,
 		Sink: k.s.Name, Source: k.s.Source, SourceDSN: k.cfg.Source.DSN, DestinationDSN: k.s.Postgres.DSN,
 		Settings: change.SessionSettings, Shift: k.shift, RowsPerSecond: k.RowsPerSecond, Found: k.row, Log: k.log.With("sink", k.s.Name),
 	}
+	if k.api != nil {
+		o.API = k.api
+	}
+	return o
 }
 
 // shift asks capture's state what positions are more than LSNs of the log.
@@ -292,7 +320,10 @@ func (k *sinkJob) describe(ctx context.Context, i int) (*verify.Table, error) {
 	if t.Mapping != nil {
 		shape = t.Mapping.Table()
 	}
-	t.Schema, t.Name, t.Live = shape.Schema, shape.Name, k.dest.Live(shape)
+	t.Schema, t.Name = shape.Schema, shape.Name
+	if k.dest != nil {
+		t.Live = k.dest.Live(shape)
+	}
 	k.shapes[i] = shape
 	return t, nil
 }

@@ -162,6 +162,10 @@ func (k *sinkJob) remove(ctx context.Context, i int, r *verify.Result) (bool, er
 	if r.Extra == 0 || r.Keyless {
 		return false, nil
 	}
+	if k.dest == nil {
+		k.log.Error("rows that do not belong are not removed from an API: delete them there", "sink", k.s.Name, "table", r.Table, "rows", r.Extra)
+		return false, nil
+	}
 	if most := max(freely, r.DestinationRows*share/100, k.YesRemove); r.Extra > most {
 		k.log.Error("rows are not removed: they are more than a mistake of somebody would be. Make sure that the source and the mapping are right, then say how many may go",
 			"sink", k.s.Name, "table", r.Table, "rows", r.Extra, "of", r.DestinationRows, "confirm", fmt.Sprintf("--yes-remove %d", r.Extra))

@@ -40,7 +40,7 @@ func (c *comparison) proveAll(ctx context.Context) error {
 	keys := keysOf(c.suspects)
 	for len(keys) > 0 {
 		n := min(len(keys), batch)
-		if err := c.prove(ctx, keys[:n]); err != nil {
+		if err := c.prove(ctx, keys[:n], c.round); err != nil {
 			return err
 		}
 		keys = keys[n:]
@@ -49,11 +49,11 @@ func (c *comparison) proveAll(ctx context.Context) error {
 	return nil
 }
 
-// prove decides on keys, in as many rounds as it takes.
-func (c *comparison) prove(ctx context.Context, keys []string) error {
+// prove decides on keys, in as many rounds as it takes. A round gives those that are still open.
+func (c *comparison) prove(ctx context.Context, keys []string, round func(context.Context, []string) ([]string, error)) error {
 	pause := retry.Backoff{First: 50 * time.Millisecond, Most: 2 * time.Second}
 	for range rounds {
-		open, err := c.round(ctx, keys)
+		open, err := round(ctx, keys)
 		if err != nil || len(open) == 0 {
 			return err
 		}

@@ -17,6 +17,8 @@ type record struct {
 	version Version
 	// sums are hashes of the compared columns' values; nil for a source row that is not meant for the destination.
 	sums []uint64
+	// row is what an API is asked for; nil at databases.
+	row change.Row
 }
 
 // Version tells versions of one row apart: each write of it makes another.
@@ -178,6 +180,9 @@ func (p *pair) record(one *pending) *record {
 		values[n] = string(one.row[i].Data)
 	}
 	r.key = joined(values)
+	if p.asked {
+		r.row = one.row
+	}
 	if !one.meant {
 		return r
 	}

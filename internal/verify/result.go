@@ -39,6 +39,8 @@ type Result struct {
 	// Keyless says that rows cannot be told apart: a different one counts as one missing and one extra, and
 	// counts are at least so much.
 	Keyless bool `json:"keyless,omitempty"`
+	// OneSided says that rows which only the destination has were not looked for: it is an API, which cannot list them.
+	OneSided bool `json:"one_sided,omitempty"`
 	// SourceKey names the source's columns of Row.Source, RangeKey those of Row.After and UpTo.
 	SourceKey []string `json:"-"`
 	RangeKey  []string `json:"-"`

@@ -174,28 +174,28 @@ func (c *comparison) comparePage(ctx context.Context, page, g span, want map[str
 // rows of one side are looked up at the other.
 func (c *comparison) apart(ctx context.Context) error {
 	source := c.sourceSide(c.rows, c.p)
-	err := c.over(ctx, source, c.p.source.lock, func(g span) (int64, error) { return c.lookUpRows(ctx, g) })
+	err := c.over(ctx, source, c.p.source.lock, rangeRows, func(g span) (int64, error) { return c.lookUpRows(ctx, g) })
 	if err != nil || c.p.Keeps || c.p.dest.oid == "" {
 		return err
 	}
 	dest := c.destSide(c.dest, c.p)
-	return c.over(ctx, dest, c.p.dest.lock, func(g span) (int64, error) { return c.lookUpKeys(ctx, dest, g) })
+	return c.over(ctx, dest, c.p.dest.lock, rangeRows, func(g span) (int64, error) { return c.lookUpKeys(ctx, dest, g) })
 }
 
-// over walks over the key of a side.
-func (c *comparison) over(ctx context.Context, s *side, lock string, f func(span) (int64, error)) error {
+// over walks over the key of a side, in spans of so many rows.
+func (c *comparison) over(ctx context.Context, s *side, lock string, rows int, f func(span) (int64, error)) error {
 	for after, more := bound(nil), true; more; {
 		g := span{after: after}
 		err := s.snapshot(ctx, lock, func() (err error) {
-			g.upTo, err = s.next(ctx, after, rangeRows)
+			g.upTo, err = s.next(ctx, after, rows)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		rows, err := f(g)
+		read, err := f(g)
 		if err == nil {
-			err = c.read(ctx, rows)
+			err = c.read(ctx, read)
 		}
 		if err == nil {
 			err = c.proveMany(ctx)

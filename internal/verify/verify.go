@@ -26,6 +26,8 @@ import (
 type Options struct {
 	Sink, Source              string // their names
 	SourceDSN, DestinationDSN string
+	// API is the destination where it is one, in place of DestinationDSN.
+	API API
 	// Settings are set on every session: the text forms of values depend on them.
 	Settings map[string]string
 	// Shift gives by how much positions are more than LSNs of the source's log.
@@ -95,6 +97,9 @@ func (v *Verifier) connect(ctx context.Context) error {
 		{&v.walk, v.o.SourceDSN, "the source"}, {&v.rows, v.o.SourceDSN, "the source"},
 		{&v.dest, v.o.DestinationDSN, "the destination"}, {&v.aside, v.o.DestinationDSN, "the destination"},
 	} {
+		if v.o.API != nil && (c.to == &v.dest || c.to == &v.aside) {
+			continue
+		}
 		var err error
 		if *c.to, err = dial(ctx, c.dsn, v.o.Settings); err != nil {
 			return fmt.Errorf("cannot connect to %s: %w", c.what, err)
@@ -163,6 +168,8 @@ func (v *Verifier) compare(ctx context.Context, t *Table) (*Result, error) {
 	}
 	c := &comparison{Verifier: v, p: p, result: r}
 	switch {
+	case v.o.API != nil:
+		err = c.askAll(ctx)
 	case r.Keyless:
 		err = c.keyless(ctx)
 	case p.ordered:

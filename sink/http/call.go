@@ -25,7 +25,8 @@ const PositionHeader = "Sluice-Position"
 type request struct {
 	method, path string
 	body         []byte
-	id           string // the idempotency key
+	// id is the idempotency key and at the position; empty for a request that changes nothing.
+	id, at string
 }
 
 // render writes the calls of a unit, so that rows which cannot be sent are found before any call is made.
@@ -77,7 +78,7 @@ func (s *Sink) request(st *step, k kind) (r request, err error) {
 		return r, &rowError{sink: s.o.Name, table: st.t.name, key: st.t.cols.shown(st.row), err: err,
 			fix: "correct the row at the source, or map the column to what can be sent (columns)"}
 	}
-	r.id = idempotencyKey(s.o.Source, s.o.Name, st.t.name, k, st.at)
+	r.id, r.at = idempotencyKey(s.o.Source, s.o.Name, st.t.name, k, st.at), st.at.String()
 	return r, nil
 }
 
@@ -161,7 +162,7 @@ func (s *Sink) insist(ctx context.Context, st *step, k kind, r request) (other k
 		if err := s.admit(ctx); err != nil {
 			return "", s.fault(st, k, r, 0, err, true)
 		}
-		got, token, err := s.try(ctx, st, r)
+		got, token, err := s.try(ctx, st.t.name, r)
 		if err != nil && ctx.Err() != nil {
 			return "", s.fault(st, k, r, 0, context.Cause(ctx), true)
 		}
@@ -232,8 +233,8 @@ func (s *Sink) retryAfter(a answer) time.Duration {
 	return wait
 }
 
-// try sends the request once.
-func (s *Sink) try(ctx context.Context, st *step, r request) (a answer, token string, err error) {
+// try sends the request once, which is about a table.
+func (s *Sink) try(ctx context.Context, table string, r request) (a answer, token string, err error) {
 	if token, err = s.signer.token(ctx); err != nil {
 		return a, token, err
 	}
@@ -251,14 +252,16 @@ func (s *Sink) try(ctx context.Context, st *step, r request) (a answer, token st
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "sluice")
-	req.Header.Set(s.o.IdempotencyHeader, r.id)
-	req.Header.Set(PositionHeader, st.at.String())
+	if r.id != "" {
+		req.Header.Set(s.o.IdempotencyHeader, r.id)
+		req.Header.Set(PositionHeader, r.at)
+	}
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	begun := time.Now()
 	a, err = send(s.client, req)
-	s.o.Metrics.request(s.o.Name, st.t.name, a.status, err, time.Since(begun))
+	s.o.Metrics.request(s.o.Name, table, a.status, err, time.Since(begun))
 	return a, token, err
 }
 
@@ -275,7 +278,7 @@ func judge(st *step, k kind, a answer, err error, token string) (verdict, error)
 		return accepted(c, a, reason)
 	case a.status == http.StatusUnauthorized:
 		return unsigned, fmt.Errorf("%w; it does not take our credentials (auth), and the row is not at fault", reason)
-	case a.status == http.StatusRequestTimeout, a.status == http.StatusTooEarly, a.status == http.StatusTooManyRequests, a.status >= 500:
+	case passes(a.status):
 		return again, reason
 	case a.status == http.StatusConflict:
 		return conflict, reason
@@ -287,6 +290,11 @@ func judge(st *step, k kind, a answer, err error, token string) (verdict, error)
 		return refused, fmt.Errorf("%w, a redirect to %.200q, and redirects are not followed", reason, a.location)
 	}
 	return refused, reason
+}
+
+// passes tells whether a status is that of trouble which may pass.
+func passes(status int) bool {
+	return status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests || status >= 500
 }
 
 // accepted looks into an answer that counts as done by its status.

@@ -51,7 +51,11 @@ func (s *Sink) CheckShapes(_ context.Context, shapes []*change.Table) (found []s
 			continue
 		}
 		f := sink.Finding{What: "calls of table " + t.QualifiedName()}
-		if _, err := compile(d, t); err != nil {
+		to, err := compile(d, t)
+		if err == nil {
+			_, err = to.lookup()
+		}
+		if err != nil {
 			f.Fault, f.Fix = err.Error(), "correct the configuration"
 			if place := (*PlaceError)(nil); !errors.As(err, &place) {
 				f.Fix = "give the table a key at the source, or take it out of the sink"

@@ -56,6 +56,8 @@ type Table struct {
 	Delete *Call `yaml:"delete,omitempty"`
 	// Clear removes all rows of the table: what a TRUNCATE does under truncate: apply, or when a person approves it.
 	Clear *Call `yaml:"clear,omitempty"`
+	// Lookup reads a row: nothing is written by it. Without one the table cannot be verified.
+	Lookup *Lookup `yaml:"lookup,omitempty"`
 	// Changes says whether the last state of a row in a batch is sent, or every one.
 	Changes Changes `yaml:"changes,omitempty"`
 }
@@ -159,7 +161,7 @@ func (o *Table) validate(path string, t *sink.Table) error {
 			}
 		}
 	}
-	return nil
+	return o.Lookup.validate(path+".lookup", t.Deletes.Policy == sink.DeleteSoft)
 }
 
 func (o *Table) validateWrites(path string) error {

@@ -11,6 +11,8 @@ const (
 	kindPatch  kind = "patch"
 	kindDelete kind = "delete"
 	kindClear  kind = "clear"
+	// kindLookup changes nothing, and is none of kinds.
+	kindLookup kind = "lookup"
 )
 
 var kinds = []kind{kindUpsert, kindCreate, kindUpdate, kindPatch, kindDelete, kindClear}

@@ -93,6 +93,9 @@ func (o *Options) add(t *sink.Table, own Table) error {
 // Locate says in which file paths and bodies stand.
 func (c *Config) Locate(file string) {
 	for i := range c.Tables {
+		if l := c.Tables[i].Lookup; l != nil {
+			l.Path.File = file
+		}
 		for _, k := range kinds {
 			if call := c.Tables[i].call(k); call != nil {
 				call.Path.File = file

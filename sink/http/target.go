@@ -89,7 +89,7 @@ func (t *target) may(k kind, body bool) func(i int) error {
 		switch {
 		case k == kindClear || t.cols.isKey(i) || k == kindPatch && body:
 			return nil
-		case k == kindDelete || k == kindPatch:
+		case k == kindDelete || k == kindPatch || k == kindLookup:
 			return fmt.Errorf("a %s knows the key of its row only (%s), not column %s", k, t.cols.keyNames(), name)
 		case i >= len(t.table.Columns):
 			return fmt.Errorf("column %s is one that only a soft delete sets", name)
