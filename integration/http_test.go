@@ -52,6 +52,7 @@ func (a *billingAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	case r.Method == http.MethodGet:
+		a.show(w, r.URL.Path)
 		return
 	}
 	time.Sleep(2 * time.Millisecond) // so that kills meet calls under way
@@ -63,6 +64,26 @@ func (a *billingAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(status)
+}
+
+func (a *billingAPI) show(w http.ResponseWriter, path string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	row, there := a.rows[path]
+	if !there {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	if err := json.NewEncoder(w).Encode(row); err != nil {
+		a.wrong = append(a.wrong, err.Error())
+	}
+}
+
+// edit is somebody at the API.
+func (a *billingAPI) edit(f func(rows map[string]map[string]json.RawMessage)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f(a.rows)
 }
 
 func (a *billingAPI) take(r *http.Request, body string) (status int, silent bool) {
@@ -328,6 +349,71 @@ func TestHTTPParking(t *testing.T) {
 	}
 	for i, w := range api.wrong {
 		t.Error(i, w)
+	}
+	d.stop(sink)
+	d.stop(capture)
+}
+
+// Rows of an API are verified by a lookup of each, while the source goes on changing; what somebody has edited there is found and
+// sent again.
+func TestVerifyAPI(t *testing.T) {
+	api := newBillingAPI(seedOf(t))
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	d := newDeployment(t, 15, []string{"public.customers", "public.staff"}, func(text string) string {
+		text = strings.Replace(withAPI(text, server.URL), `delete: {path: "/customers/{id}"}`, `delete: {path: "/customers/{id}"}
+        lookup: {path: "/customers/{id}"}`, 1)
+		return strings.Replace(text, `patch: {path: "/staff/{id}"}`, `patch: {path: "/staff/{id}"}
+        lookup: {path: "/staff/{id}", present: "!has(body.active)", fields: {name: body.name}}`, 1)
+	})
+	if err := os.WriteFile(filepath.Join(d.folder, "token"), []byte("t0ken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.exec("create table customers (id bigint primary key, full_name text, stage text, balance numeric, tags text[], doc jsonb, seen timestamptz)",
+		"alter table customers replica identity full", "create table staff (id int primary key, name text, photo text)",
+		"insert into customers select i, 'c' || i, case when i % 3 > 0 then 'won' end, i * 1.10, array['a', null], jsonb_build_object('n', 12345678901234567890 + i), now() from generate_series(1, 600) i",
+		"insert into staff select i, 'n' || i from generate_series(1, 50) i")
+	capture, sink := d.start("capture"), d.start("sink")
+	d.served(time.Minute)
+	d.exec("delete from staff where id = 50")
+
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		for n := 1; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+				d.exec(fmt.Sprintf("update customers set balance = balance + 1, stage = case when id %% 7 = 0 then null else stage end where id %% 50 = %d", n%50))
+			}
+		}
+	})
+	results, rows := d.verify(0)
+	close(stop)
+	writing.Wait()
+	if r := results["billing public.customers public.customers"]; len(results) != 2 || r == nil || r.SourceRows < 300 || r.SourceRows > 400 || len(rows) > 0 {
+		t.Errorf("%+v, %q", results, rows)
+	}
+	d.served(time.Minute)
+
+	api.edit(func(rows map[string]map[string]json.RawMessage) {
+		rows["/api/customers/1"]["name"] = json.RawMessage(`"edited"`)
+		delete(rows, "/api/customers/4")
+		rows["/api/customers/3"] = map[string]json.RawMessage{"id": json.RawMessage("3")}
+		delete(rows, "/api/staff/7")
+		rows["/api/staff/8"]["active"] = json.RawMessage("false")
+	})
+	_, rows = d.verify(3)
+	want := []string{"billing.public.customers different 1 name", "billing.public.customers extra 3 ", "billing.public.customers missing 4 ", "billing.public.staff missing 7 ", "billing.public.staff missing 8 "}
+	if !slices.Equal(rows, want) {
+		t.Errorf("found\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(want, "\n"))
+	}
+	says(t, d.fails(3, "verify", "billing", "--repair"), "rows that only the API has were not looked for", "rows that do not belong are not removed from an API")
+	api.edit(func(rows map[string]map[string]json.RawMessage) { delete(rows, "/api/customers/3") })
+	d.verify(0)
+	for _, w := range api.wrong {
+		t.Error(w)
 	}
 	d.stop(sink)
 	d.stop(capture)
