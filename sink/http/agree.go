@@ -1,10 +1,10 @@
 package http
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
@@ -100,7 +100,7 @@ func rational(text string) (*big.Rat, bool) {
 	if !isNumber([]byte(text)) || len(text) > maxDigits {
 		return nil, false
 	}
-	if e := bytes.IndexAny([]byte(text), "eE"); e >= 0 && len(text)-e > 2+maxExponent {
+	if e := strings.IndexAny(text, "eE"); e >= 0 && len(text)-e > 2+maxExponent {
 		return nil, false
 	}
 	return new(big.Rat).SetString(text)

@@ -145,16 +145,15 @@ func (s *Sink) fetch(ctx context.Context, l *lookup, path string) (a answer, err
 			err = plain(err)
 		case a.status >= 200 && a.status < 300 || l.absent(a.status):
 			return a, nil
-		default:
-			err = fmt.Errorf("the API answered %s%s", statusText(a.status), a.excerpt(token))
-		}
-		switch {
 		case a.status == 401 && !tries.renewed:
 			s.signer.refused(token)
 			tries.renewed = true
 			continue
-		case a.status != 0 && !passes(a.status):
-			return a, err
+		default:
+			err = fmt.Errorf("the API answered %s%s", statusText(a.status), a.excerpt(token))
+			if !passes(a.status) {
+				return a, err
+			}
 		}
 		wait, ok := tries.wait(s.retryAfter(a))
 		if !ok {

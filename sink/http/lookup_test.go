@@ -72,7 +72,9 @@ func TestLookValues(t *testing.T) {
 		{change.Type{Kind: change.Array, Elem: &ints}, "{1,NULL}", "[1,null]", "body.v", true},
 		{change.Type{Kind: change.Array, Elem: &ints}, "{1,2}", "[2,1]", "body.v", false},
 	} {
-		d := newDesk(t, func(*nethttp.Request, int) (int, map[string]string, string) { return 200, nil, `{"v": ` + c.answer + `}` })
+		d := newDesk(t, func(*nethttp.Request, int) (int, map[string]string, string) {
+			return 200, nil, `{"v": ` + c.answer + `}`
+		})
 		s := newSink(t, nil, d.url, `{from: public.notes, deletes: ignore, upsert: {path: "/n/{id}"}, lookup: {path: "/n/{id}", fields: {v: "`+c.reading+`"}}}`, "{}", nil)
 		table := &change.Table{OID: 9, Schema: "public", Name: "notes", Key: []int{0}, Columns: []change.Column{{Name: "id", Type: ints}, {Name: "v", Type: c.typ}}}
 		row := append(modelRow("1"), change.Value{Format: change.Text, Data: []byte(c.text)})
