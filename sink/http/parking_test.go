@@ -169,12 +169,14 @@ func TestParkingOff(t *testing.T) {
 func TestNoRowsFault(t *testing.T) {
 	client := broker(t)
 	for _, status := range []int{302, 403, 405, 415} {
-		d := newDesk(t, statuses(status))
-		r := rigged(t, client, d.url, plainTable, "{concurrency: 1}", nil)
-		var refused *sink.RefusedError
-		if err := r.apply(put("1"), put("2")); err == nil || errors.As(err, &refused) || sink.Retryable(err) || len(d.asked) != 1 {
-			t.Errorf("%d: got %v after %q, want to stop there", status, err, d.asked)
-		}
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			d := newDesk(t, statuses(status))
+			r := rigged(t, client, d.url, plainTable, "{concurrency: 1}", nil)
+			var refused *sink.RefusedError
+			if err := r.apply(put("1"), put("2")); err == nil || errors.As(err, &refused) || sink.Retryable(err) || len(d.asked) != 1 {
+				t.Errorf("got %v after %q, want to stop there", err, d.asked)
+			}
+		})
 	}
 }
 
