@@ -315,8 +315,9 @@ func TestHTTPParking(t *testing.T) {
 	d.served(time.Minute)
 	api.refuse("unwanted")
 
-	d.exec("begin; update customers set full_name = 'unwanted' where id in (7, 8); update customers set full_name = 'fine' where id = 9; update staff set name = 'unwanted' where id = 7; commit",
-		"update customers set balance = 700 where id = 7", "update customers set id = 108 where id = 8", "update customers set full_name = 'fine too' where id = 10")
+	d.exec("begin; update customers set full_name = 'unwanted' where id in (7, 8); update customers set full_name = 'fine' where id = 9; update staff set name = 'unwanted' where id = 7; commit")
+	d.served(time.Minute) // so that what follows is not collapsed with it
+	d.exec("update customers set balance = 700 where id = 7", "update customers set id = 108 where id = 8", "update customers set full_name = 'fine too' where id = 10")
 	d.served(time.Minute)
 	names := func() string { return strings.Join(api.column("customers", "id", "name", "balance"), ";") }
 	says(t, names(), `7 "c7" 7;`, `8 "c8" 8;`, `9 "fine" 9`, `10 "fine too" 10;`)
