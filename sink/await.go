@@ -19,6 +19,8 @@ type Awaiter interface {
 	Awaited(ctx context.Context, n int) ([]Awaited, error)
 	// Awaits tells whether rows of a table, as Apply gets it, may be waited for.
 	Awaits(t *change.Table) bool
+	// CountAwaited counts the rows that are waited for, by table; tables without are left out. It is called as Awaited is.
+	CountAwaited(ctx context.Context) ([]AwaitedTable, error)
 }
 
 // Awaited is a row that is waited for. Columns and Key are those of the destination's table, values as texts.
@@ -77,7 +79,7 @@ func (a *asker) look(ctx context.Context) error {
 	if a == nil {
 		return nil
 	}
-	first, err := a.from.Awaited(ctx, 1)
+	first, err := a.r.lookForAwaited(ctx)
 	if err != nil || len(first) == 0 || first[0].Number <= a.last && time.Since(a.at) < askAgain {
 		return err
 	}

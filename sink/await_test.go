@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/sluicecdc/sluice/internal/change"
 )
 
 func TestWishes(t *testing.T) {
@@ -47,6 +51,13 @@ type waiting struct {
 func (w *waiting) Awaited(_ context.Context, n int) (all []Awaited, err error) {
 	for _, r := range w.rows[:min(n, len(w.rows))] {
 		all = append(all, Awaited{Number: r, Schema: "public", Name: "t", Columns: []string{"id"}, Key: []string{fmt.Sprint(r)}})
+	}
+	return all, nil
+}
+
+func (w *waiting) CountAwaited(context.Context) (all []AwaitedTable, err error) {
+	if len(w.rows) > 0 {
+		all = append(all, AwaitedTable{Table: "public.t", Rows: int64(len(w.rows)), Since: time.Now().Add(-time.Minute)})
 	}
 	return all, nil
 }
@@ -128,4 +139,54 @@ func TestAskedOneAfterTheOther(t *testing.T) {
 	a.at = a.at.Add(-2 * askAgain)
 	look()
 	want("[[3] [4]]")
+}
+
+// A destination that waits for rows is not complete, whatever the checkpoint says, and a sink with a schedule does not
+// rest before they have come.
+func TestAwaitedRowsAreShown(t *testing.T) {
+	dest := &waiting{}
+	reg := prometheus.NewRegistry()
+	c := Config{Name: "billing", Source: "crm", Tables: []Table{{From: "public.t"}, {From: "public.s", To: "public.u"}}}
+	r := New(c, dest, Deps{Log: slog.New(slog.DiscardHandler), Metrics: NewMetrics(reg)})
+	r.cadence = Cadence{Every: time.Hour}
+	at := Checkpoint{Commit: 7, Complete: true, Time: change.Micros(time.Now().UnixMicro())}
+	for _, rows := range [][]int64{nil, {1, 2}, nil, {3}} {
+		dest.rows = rows
+		if _, err := r.lookForAwaited(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.status.applied(at)
+		s, whole := r.Status(), len(rows) == 0
+		if rests := r.note(at); rests != whole || s.Complete != whole || (len(s.Awaited) == 0) != whole {
+			t.Errorf("waits for %v: rests %v, %+v", rows, rests, s)
+		}
+		err := testutil.GatherAndCompare(reg, strings.NewReader(fmt.Sprintf(`# HELP sluice_awaited_records Rows of which values did not travel and that capture was asked for, by destination table.
+# TYPE sluice_awaited_records gauge
+sluice_awaited_records{sink="billing",table="public.t"} %d
+sluice_awaited_records{sink="billing",table="public.u"} 0
+`, len(rows))), "sluice_awaited_records")
+		if err != nil {
+			t.Error(err)
+		}
+		if age := oldest(t, reg); age >= 60 == whole || age > 120 {
+			t.Errorf("waits for %v: the oldest for %v seconds", rows, age)
+		}
+	}
+}
+
+// oldest gives the greatest age of rows that are waited for.
+func oldest(t *testing.T, reg *prometheus.Registry) (age float64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "sluice_awaited_oldest_seconds" {
+			for _, m := range f.GetMetric() {
+				age = max(age, m.GetGauge().GetValue())
+			}
+		}
+	}
+	return age
 }

@@ -22,6 +22,7 @@ func (b *board) get() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.status
+	s.Complete = s.Complete && len(s.Awaited) == 0 // as sluice.progress has it
 	since := s.AppliedTime
 	if since.IsZero() {
 		since = b.started
@@ -73,6 +74,12 @@ func (b *board) park(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.status.Parked = n
+}
+
+func (b *board) await(all []AwaitedTable) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.status.Awaited = all
 }
 
 func (b *board) stop(err error) {

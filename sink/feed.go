@@ -34,12 +34,16 @@ func (r *Runner) feed(ctx context.Context, consumer Consumer) (err error) {
 			}
 			return fmt.Errorf("cannot apply the groups %s: %w", describe(b), err)
 		}
+		var looked error
+		if !b.Open {
+			looked = asker.look(applying) // before anybody is told that the destination is complete
+		}
 		r.applied(ctx, b, offsets)
 		if b.Open {
 			continue
 		}
-		if err := asker.look(applying); err != nil {
-			return fmt.Errorf("cannot look for rows that are waited for: %w", err)
+		if looked != nil {
+			return fmt.Errorf("cannot look for rows that are waited for: %w", looked)
 		}
 		if r.note(b.Checkpoint) {
 			return errRest

@@ -45,6 +45,14 @@ func (m *mapper) Awaited(ctx context.Context, n int) ([]Awaited, error) {
 	return nil, nil
 }
 
+// CountAwaited implements Awaiter.
+func (m *mapper) CountAwaited(ctx context.Context) ([]AwaitedTable, error) {
+	if from, can := m.Sink.(Awaiter); can {
+		return from.CountAwaited(ctx)
+	}
+	return nil, nil
+}
+
 // Awaits implements Awaiter.
 func (m *mapper) Awaits(t *change.Table) bool {
 	from, can := m.Sink.(Awaiter)

@@ -24,6 +24,7 @@ type Metrics struct {
 	skipped  *prometheus.CounterVec
 	paused   *prometheus.GaugeVec
 	late     *lagCollector
+	awaited  *awaitedCollector
 	foreign  *prometheus.CounterVec
 	parked   *prometheus.GaugeVec
 }
@@ -55,8 +56,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.paused = gauge("sluice_sink_paused", "1 while the sink is paused.", "sink")
 	m.late = &lagCollector{sinks: map[string]func() float64{}, desc: prometheus.NewDesc("sluice_sink_late_seconds",
 		"How far the sink is behind its schedule, which is its lag when it has none; 0 while it is paused.", []string{"sink"}, nil)}
+	m.awaited = &awaitedCollector{
+		sinks: map[string]func() []AwaitedTable{},
+		rows: prometheus.NewDesc("sluice_awaited_records",
+			"Rows of which values did not travel and that capture was asked for, by destination table.", []string{"sink", "table"}, nil),
+		oldest: prometheus.NewDesc("sluice_awaited_oldest_seconds",
+			"How long the oldest of these rows is waited for, now; 0 when there is none.", []string{"sink", "table"}, nil),
+	}
 	m.foreign = counter("sluice_foreign_writes_total", "Rows in synced columns of which others than the sink wrote, by destination table; a TRUNCATE counts as one.", "sink", "table")
-	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held, m.heldRows, m.skipped, m.paused, m.late, m.foreign, m.parked)
+	reg.MustRegister(m.latency, m.records, m.recovery, m.drift, m.lag, m.batches, m.retries, m.dropped, m.held, m.heldRows, m.skipped, m.paused, m.late, m.foreign, m.parked, m.awaited)
 	return m
 }
 
@@ -120,6 +128,42 @@ func (l *lagCollector) Collect(out chan<- prometheus.Metric) {
 	defer l.mu.Unlock()
 	for sink, lag := range l.sinks {
 		out <- prometheus.MustNewConstMetric(l.desc, prometheus.GaugeValue, lag(), sink)
+	}
+}
+
+// awaitedCollector asks for the rows that are waited for when it is scraped, so that their age grows while nothing is
+// applied.
+type awaitedCollector struct {
+	rows, oldest *prometheus.Desc
+	mu           sync.Mutex
+	sinks        map[string]func() []AwaitedTable
+}
+
+func (a *awaitedCollector) watch(sink string, tables func() []AwaitedTable) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.sinks[sink] = tables
+}
+
+// Describe implements prometheus.Collector.
+func (a *awaitedCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- a.rows
+	out <- a.oldest
+}
+
+// Collect implements prometheus.Collector.
+func (a *awaitedCollector) Collect(out chan<- prometheus.Metric) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for sink, tables := range a.sinks {
+		for _, t := range tables() {
+			age := 0.0
+			if t.Rows > 0 {
+				age = max(0, time.Since(t.Since).Seconds())
+			}
+			out <- prometheus.MustNewConstMetric(a.rows, prometheus.GaugeValue, float64(t.Rows), sink, t.Table)
+			out <- prometheus.MustNewConstMetric(a.oldest, prometheus.GaugeValue, age, sink, t.Table)
+		}
 	}
 }
 

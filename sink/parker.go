@@ -313,6 +313,14 @@ func (p *parker) Awaited(ctx context.Context, n int) ([]Awaited, error) {
 	return nil, nil
 }
 
+// CountAwaited implements Awaiter.
+func (p *parker) CountAwaited(ctx context.Context) ([]AwaitedTable, error) {
+	if from, can := p.Sink.(Awaiter); can {
+		return from.CountAwaited(ctx)
+	}
+	return nil, nil
+}
+
 // Awaits implements Awaiter.
 func (p *parker) Awaits(t *change.Table) bool {
 	from, can := p.Sink.(Awaiter)

@@ -53,9 +53,11 @@ func (r *Runner) target(w *Wishes, now time.Time) time.Time {
 }
 
 // note keeps what the destination holds, and tells whether that is all for now. Heartbeats travel through the
-// transaction topic, so that the time rises when nothing is written at the source.
+// transaction topic, so that the time rises when nothing is written at the source. Rows that are waited for are part of
+// what is to be applied now: the checkpoint that Kafka's records give does not know of them.
 func (r *Runner) note(at Checkpoint) (rest bool) {
 	r.last, r.seen = at, true
+	r.last.Complete = at.Complete && len(r.status.get().Awaited) == 0
 	if r.cadence.Realtime() {
 		return false
 	}

@@ -92,6 +92,8 @@ type Runner struct {
 	failed time.Time
 	// rested says that the next attempt follows a rest: what it catches up with was no failure.
 	rested bool
+	// counted is when the rows that are waited for were counted last; zero when there were none.
+	counted time.Time
 }
 
 // New gives a runner; it does not connect. The runner owns dest and closes it at the end of Run.
@@ -110,6 +112,7 @@ func New(cfg Config, dest Sink, deps Deps) *Runner {
 	r.status.init(r.cadence)
 	deps.Metrics.lag.watch(cfg.Name, func() float64 { return r.Status().LagSeconds })
 	deps.Metrics.late.watch(cfg.Name, func() float64 { return r.Status().LateSeconds })
+	deps.Metrics.awaited.watch(cfg.Name, r.awaitedTables)
 	return r
 }
 
@@ -188,6 +191,10 @@ func (r *Runner) serve(ctx context.Context) error {
 	}
 	r.status.applied(from)
 	r.countParked()
+	r.counted = time.Time{} // another process may have served the sink meanwhile
+	if _, err := r.lookForAwaited(ctx); err != nil {
+		return err
+	}
 	r.tidied = 0
 	r.tidy(ctx, from)
 	if r.note(from) {
@@ -230,6 +237,7 @@ func (r *Runner) resume(ctx context.Context) (Checkpoint, error) {
 		}
 		if !standby {
 			r.log.Info("standing by: another process serves this sink")
+			r.forgetAwaited()
 			r.status.set(StateStandby, ErrLeased.Error())
 			standby = true
 		}

@@ -35,8 +35,11 @@ type Status struct {
 	NextRun time.Time `json:"next_run,omitzero"`
 	// Waiting is the change that waits for a person in state held.
 	Waiting *Waiting `json:"waiting,omitempty"`
-	// Complete is false while rows of its tables from before are still to come.
+	// Complete is false while rows of its tables are still to come: those from before, in a first copy or a repair, and
+	// those of Awaited.
 	Complete bool `json:"complete"`
+	// Awaited counts the rows of which values did not travel, and that capture was asked for, by the destination's table.
+	Awaited []AwaitedTable `json:"awaited,omitempty"`
 	// Parked counts the records that were set aside.
 	Parked int64 `json:"parked"`
 	// Drift is what sluice verify found last, by table.

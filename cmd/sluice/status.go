@@ -137,6 +137,8 @@ type sinkStatus struct {
 	Complete    bool          `json:"complete"`
 	Parked      int64         `json:"parked"`
 
+	Awaited []sink.AwaitedTable `json:"awaited,omitempty"`
+
 	Drift []sink.Drift `json:"drift,omitempty"`
 	// What others wrote to synced columns.
 	ForeignWrites    int64              `json:"foreign_writes,omitempty"`

@@ -50,6 +50,10 @@ func (s *processStatus) rows(t io.Writer) {
 	for _, name := range slices.Sorted(maps.Keys(s.Sinks)) {
 		k := s.Sinks[name]
 		fmt.Fprintf(t, "sink %s\t%s\t%s\tapplied %s\t%s%s\n", name, k.State, lag(k.LagSeconds), k.AppliedLSN, k.progress(), because(k.reason()))
+		for _, a := range k.Awaited {
+			fmt.Fprintf(t, "awaited %s\t%s\t%s\t\t%d rows of which values did not travel; sluice snapshot list shows the copy await/%s/... that brings them\n",
+				name, a.Table, lag(time.Since(a.Since).Seconds()), a.Rows, name)
+		}
 		for i := range k.Drift {
 			driftLine(t, name, &k.Drift[i])
 		}
@@ -117,7 +121,10 @@ func (k sinkStatus) progress() string {
 	if !k.AppliedTime.IsZero() {
 		parts = append(parts, "of "+k.AppliedTime.UTC().Format("2006-01-02 15:04:05.000Z"))
 	}
-	if !k.Complete {
+	switch {
+	case len(k.Awaited) > 0:
+		parts = append(parts, "not complete: it waits for rows")
+	case !k.Complete:
 		parts = append(parts, "first snapshot under way")
 	}
 	if k.Parked > 0 {

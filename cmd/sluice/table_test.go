@@ -16,13 +16,20 @@ const answered = `{"source": "crm", "version": "1.2.3",
 		"shop": {"state": "running", "applied_lsn": "0/0", "lag_seconds": 1, "complete": false, "foreign_writes": 12,
 			"last_foreign_write": {"at": "2026-01-02T03:04:05.678Z", "table": "public.customers", "operation": "UPDATE", "rows": 2, "login": "clerk"}}}}`
 
+// awaiting gives the age of a row that is waited for.
+func awaiting(since time.Duration) string {
+	return strings.Replace(answered, `"parked": 3`, fmt.Sprintf(`"parked": 3, "awaited": [{"table": "public.deals", "rows": 7, "since": %q}]`,
+		time.Now().Add(-since).Format(time.RFC3339Nano)), 1)
+}
+
 func TestStatusTable(t *testing.T) {
+	says := answered
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/status" {
 			http.NotFound(w, r)
 			return
 		}
-		fmt.Fprint(w, answered)
+		fmt.Fprint(w, says)
 	}))
 	defer server.Close()
 	file := writeConfig(t, strings.Replace(minimal, "127.0.0.1:1\"}", strings.TrimPrefix(server.URL, "http://")+"\", sink_listen: \"127.0.0.1:1\"}", 1))
@@ -37,6 +44,16 @@ sink shop      running     1s      applied 0/0      first snapshot under way, 12
 	}
 	if r := command(t.Context(), "status", "--json", "-c", file); !json.Valid([]byte(r.out)) || !strings.Contains(r.out, `"wal_bytes":20971520`) {
 		t.Errorf("as JSON it prints\n%s", r.out)
+	}
+	says = awaiting(2 * time.Hour)
+	out := strings.Join(strings.Fields(command(t.Context(), "status", "-c", file).out), " ")
+	for _, part := range []string{"not complete: it waits for rows, 3 records parked", "awaited billing public.deals 2h0m0s 7 rows of which values did not travel", "await/billing/"} {
+		if !strings.Contains(out, part) {
+			t.Errorf("%q is not in %s", part, out)
+		}
+	}
+	if strings.Count(out, "first snapshot under way") != 1 {
+		t.Errorf("prints %s", out)
 	}
 }
 

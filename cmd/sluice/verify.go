@@ -34,14 +34,16 @@ type verifyCmd struct {
 // Help is shown by "sluice verify --help".
 func (verifyCmd) Help() string {
 	return "Compares every row of destinations with what the source and the mapping say, by ranges of the key, while changes go on: a row is called " +
-		"drift only when no change under way can explain it. Exits 0 when all is equal, 3 when drift was found. The result stands in sluice.drift at " +
-		"the destination, from where the console and the metrics of the running sink take it."
+		"drift only when no change under way can explain it. Exits 0 when all is equal, 3 when drift was found. Rows that the destination has refused " +
+		"(sluice dlq list) are counted apart and are no drift. The result stands in sluice.drift at the destination, from where the console and the " +
+		"metrics of the running sink take it."
 }
 
 const (
 	// continuousRows is the read budget of --continuous: a hundredth or less of what a server can read.
 	continuousRows = 10_000
-	// followed is how long a destination may stand still that should follow: heartbeats move it each second.
+	// followed is how long a destination may stand still that should follow: heartbeats move it each second, and a sink that
+	// sleeps between the times of a schedule is woken.
 	followed = time.Minute
 	// betweenRounds is the pause between two rounds of --continuous: small tables take no time.
 	betweenRounds = 10 * time.Second
@@ -268,7 +270,7 @@ func (k *sinkJob) options() verify.Options {
 		keep = repairedRows
 	}
 	o := verify.Options{
-		Keep: keep, Patience: followed + k.s.Cadence.Every,
+		Keep: keep, Patience: followed, Stalled: k.stalled,
 		Sink: k.s.Name, Source: k.s.Source, SourceDSN: k.cfg.Source.DSN, DestinationDSN: k.s.Postgres.DSN,
 		Settings: change.SessionSettings, Shift: k.shift, RowsPerSecond: k.RowsPerSecond, Found: k.row, Log: k.log.With("sink", k.s.Name),
 	}
@@ -313,6 +315,7 @@ func (k *sinkJob) describe(ctx context.Context, i int) (*verify.Table, error) {
 			break
 		}
 	}
+	t.Parked = func(ctx context.Context) (*verify.Lot, error) { return k.parked(ctx, t, topic) }
 	if t.Mapping, err = k.s.Mapping(i, topic); err != nil {
 		return nil, err
 	}

@@ -53,22 +53,32 @@ func (k *sinkJob) print(r *verify.Result) error {
 		}
 		return nil
 	}
-	mark := "equal"
 	if k.Continuous && r.Drift()+r.Undecided == 0 {
 		return nil // again and again nothing
 	}
-	if r.Drift() > 0 {
-		mark = "DRIFT"
-	}
-	k.say("%s  %s: %s to %s: %s\n", mark, k.s.Name, r.Table, r.Destination, inWords(r))
+	k.say("%-6s  %s: %s to %s: %s\n", mark(r), k.s.Name, r.Table, r.Destination, inWords(r))
 	for i := range r.Rows {
 		if i == shownRows {
-			k.say("         and %d more (--json shows all)\n", r.Drift()-shownRows)
+			k.say("          and %d more (--json shows all)\n", r.Drift()-shownRows)
 			break
 		}
-		k.say("         %s\n", rowText(&r.Rows[i]))
+		k.say("          %s\n", rowText(&r.Rows[i]))
+	}
+	if r.Parked > 0 {
+		k.say("          what is parked is in order again after sluice dlq replay %s: sluice dlq list %s says why it is there\n", k.s.Name, k.s.Name)
 	}
 	return nil
+}
+
+// mark says in a word what a table is.
+func mark(r *verify.Result) string {
+	switch {
+	case r.Drift() > 0:
+		return "DRIFT"
+	case r.Parked > 0:
+		return "parked"
+	}
+	return "equal"
 }
 
 // inWords says what a table's result is.

@@ -62,6 +62,10 @@ func (k *sinkJob) repair(ctx context.Context) (again []int, err error) {
 func (k *sinkJob) resend(ctx context.Context, i int, r *verify.Result) (ids []string, err error) {
 	predicates := []string{""}
 	switch {
+	case r.Keyless && r.Parked > 0:
+		k.log.Error("a table without key is not repaired while changes of it are parked: their rows would be sent again, and made twice when they are replayed. Replay or drop what is parked first (sluice dlq)",
+			"sink", k.s.Name, "table", r.Table)
+		return nil, nil
 	case r.Keyless && k.s.Tables[i].Deletes.Policy == sink.DeleteIgnore:
 		k.log.Error("a table without key is not repaired under deletes: ignore: it would be copied beside the rows that it has. Empty the destination table, then run sluice snapshot for the source's",
 			"sink", k.s.Name, "table", r.Table)

@@ -105,7 +105,9 @@ function showTable(capture, sinks) {
     const k = obj(sinks[name]), row = node("tr"), state = node("td");
     state.append(stateOf(k));
     if (k.reason) state.append(node("span", str(k.reason), "reason"));
-    if (k.complete === false) state.append(node("span", "first snapshot under way", "reason quiet"));
+    const awaited = (Array.isArray(k.awaited) ? k.awaited : []).reduce((n, t) => n + (num(obj(t).rows) || 0), 0);
+    if (awaited > 0) state.append(node("span", "waits for " + awaited + " rows of which values did not travel", "reason"));
+    else if (k.complete === false) state.append(node("span", "first snapshot under way", "reason quiet"));
     row.append(node("td", name), state, node("td", seconds(k.lag_seconds)), node("td", str(k.applied_lsn)),
       node("td", distance(k.applied_lsn, capture.durable_lsn)), node("td", moment(k.applied_time), "moment"),
       node("td", str(k.parked), num(k.parked) > 0 ? "bad" : ""), driftOf(k.drift));

@@ -3,6 +3,7 @@ package deadletter
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,12 @@ func TestKeys(t *testing.T) {
 	e := New(&c)
 	if e.Key != `"Odd Schema".stock/region=eu%2C%20%27w%27%2F%25,item=-7` || e.Linked != `"Odd Schema".stock/region=é,item=8` {
 		t.Errorf("%s and %s", e.Key, e.Linked)
+	}
+	for key, want := range map[string][]string{e.Key: {"eu, 'w'/%", "-7"}, e.Linked: {"é", "8"}, "public.stock/region=a,item=1": nil, e.Key + ",n=1": nil,
+		`"Odd Schema".stock/@0/7+1`: nil, `"Odd Schema".stock/region=%,item=1`: nil, `"Odd Schema".stock/item=1,region=a`: nil, "": nil} {
+		if got := KeyValues(c.Table, key); !slices.Equal(got, want) {
+			t.Errorf("%s is %q", key, got)
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package deadletter
 
 import (
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
@@ -17,6 +19,26 @@ func AppendKey(dst []byte, t *change.Table, row change.Row) []byte {
 		dst = appendWord(dst, string(row[k].Data))
 	}
 	return dst
+}
+
+// KeyValues gives the values of a key that AppendKey wrote of a table, in the order of the table's key; nil when it did
+// not: a change of a table without key is called by something else.
+func KeyValues(t *change.Table, key string) []string {
+	words, ok := strings.CutPrefix(key, change.FormatName(t.Schema, t.Name)+"/")
+	parts := strings.Split(words, ",")
+	if !ok || len(parts) != len(t.Key) {
+		return nil
+	}
+	values := make([]string, len(parts))
+	for i, k := range t.Key {
+		word, ok := strings.CutPrefix(parts[i], string(appendWord(nil, t.Columns[k].Name))+"=")
+		value, err := url.PathUnescape(word)
+		if !ok || err != nil {
+			return nil
+		}
+		values[i] = value
+	}
+	return values
 }
 
 // appendWord writes bytes that would end or hide a word as %XX.

@@ -20,11 +20,14 @@ type API interface {
 // An API has no snapshots and no versions of rows. A suspect is looked at between two reads of the source:
 //
 //	source seeing nothing behind L1
-//	API    once everything up to L1 was called
+//	lot    once everything up to L1 was called
+//	API
+//	lot
 //	source once everything can be seen there that may have been called by then
 //
 // A source row that is the same version in both reads did not change in between. What made it was called before the API was
-// asked, and what makes the next version was called after. So the API must hold it, and what it holds instead is drift.
+// asked, and what makes the next version was called after. So the API must hold it, and what it holds instead is drift,
+// unless the row is parked: then it was in the lot before the API was asked, and is there still or was replayed since.
 
 // askedRows are how many rows of the source are held while the API is asked for them.
 const askedRows = 200
@@ -92,7 +95,15 @@ func (c *comparison) askRound(ctx context.Context, keys []string) (open []string
 		return nil, err
 	}
 	c.result.Position = max(c.result.Position, at)
+	lot, err := c.parked(ctx, c.p)
+	if err != nil {
+		return nil, err
+	}
 	looks, err := c.look(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	still, err := c.parked(ctx, c.p)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +125,9 @@ func (c *comparison) askRound(ctx context.Context, keys []string) (open []string
 		kind := looks[key].wrong(was)
 		switch {
 		case kind == "":
-		case is == nil || is.version != was.version:
+		case still.has(key, was.source):
+			c.found(key, Row{Kind: Parked})
+		case is == nil || is.version != was.version || lot.has(key, was.source):
 			open = append(open, key)
 		default:
 			row := Row{Kind: kind, Columns: looks[key].differ}

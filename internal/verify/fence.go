@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
@@ -19,9 +20,13 @@ var errIncomplete = errors.New("the destination is not complete: first copies of
 func (v *Verifier) complete(ctx context.Context, f func() error) error {
 	pause := retry.Backoff{First: 5 * time.Millisecond, Most: 250 * time.Millisecond}
 	told := false
+	w := v.watch()
 	for began := time.Now(); ; {
 		err := f()
 		if !errors.Is(err, errIncomplete) || time.Since(began) > v.o.Patience {
+			return err
+		}
+		if err := w.stands(ctx); err != nil {
 			return err
 		}
 		if !told && time.Since(began) > tellEvery {
@@ -34,21 +39,54 @@ func (v *Verifier) complete(ctx context.Context, f func() error) error {
 	}
 }
 
-// progress gives the position that the destination stands at, as s sees it.
-func (v *Verifier) progress(ctx context.Context, s *session) (change.LSN, error) {
-	if v.o.API != nil {
-		return v.called(ctx)
+// stalls is how long a destination stands still before somebody is told: heartbeats move it each second.
+const stalls = 2 * time.Second
+
+// watch is a look at a destination that is waited for.
+type watch struct {
+	v     *Verifier
+	since time.Time // when it moved last, or somebody was told
+}
+
+func (v *Verifier) watch() *watch { return &watch{v, time.Now()} }
+
+func (w *watch) moves() { w.since = time.Now() }
+
+// stands tells, when it has stood still for long enough, that it does.
+func (w *watch) stands(ctx context.Context) error {
+	if w.v.o.Stalled == nil || time.Since(w.since) < stalls {
+		return nil
 	}
-	rows, err := s.all(ctx, ask("SELECT commit_lsn, complete FROM sluice.progress WHERE sink = $1 AND source = $2", v.o.Sink, v.o.Source))
+	err := w.v.o.Stalled(ctx)
+	w.since = time.Now()
+	return err
+}
+
+// place is where a destination stands.
+type place struct {
+	at     change.LSN
+	parked int64 // changes up to there that are set aside
+}
+
+// progress gives the place that the destination stands at, as s sees it.
+func (v *Verifier) progress(ctx context.Context, s *session) (p place, err error) {
+	if v.o.API != nil {
+		p.at, err = v.called(ctx)
+		return p, err
+	}
+	rows, err := s.all(ctx, ask("SELECT commit_lsn, complete, parked FROM sluice.progress WHERE sink = $1 AND source = $2", v.o.Sink, v.o.Source))
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("cannot ask the destination how far it is (sluice.progress): %w", err)
+		return p, fmt.Errorf("cannot ask the destination how far it is (sluice.progress): %w", err)
 	case len(rows) == 0:
-		return 0, fmt.Errorf("the destination does not know the sink %s: has it ever run?", v.o.Sink)
+		return p, fmt.Errorf("the destination does not know the sink %s: has it ever run?", v.o.Sink)
 	case rows[0][1] != "t":
-		return 0, errIncomplete
+		return p, errIncomplete
 	}
-	return change.ParseLSN(rows[0][0])
+	if p.at, err = change.ParseLSN(rows[0][0]); err == nil {
+		p.parked, err = strconv.ParseInt(rows[0][2], 10, 64)
+	}
+	return p, err
 }
 
 // sourcePosition gives a position at or behind every commit that the snapshot at hand sees. A standby has perhaps
@@ -68,18 +106,24 @@ func (v *Verifier) applied(ctx context.Context, to change.LSN) error {
 	pause := retry.Backoff{First: 5 * time.Millisecond, Most: 250 * time.Millisecond}
 	var last change.LSN
 	moved, told := time.Now(), false
+	w := v.watch()
 	for {
-		var at change.LSN
-		err := v.complete(ctx, func() (err error) { at, err = v.progress(ctx, v.aside); return err })
+		var p place
+		err := v.complete(ctx, func() (err error) { p, err = v.progress(ctx, v.aside); return err })
+		at := p.at
 		if err != nil || at >= to {
 			return err
 		}
 		if at != last {
 			last, moved = at, time.Now()
+			w.moves()
 		}
 		if time.Since(moved) > v.o.Patience {
-			return fmt.Errorf("the destination stands at %s for %s, before %s: nothing can be said while it does not follow; see sluice status for capture and the sink, and let one that applies at a time of day follow with sluice sync",
+			return fmt.Errorf("the destination stands at %s for %s, before %s: nothing can be said while it does not follow; see sluice status for capture and the sink",
 				at, v.o.Patience, to)
+		}
+		if err := w.stands(ctx); err != nil {
+			return err
 		}
 		if !told && time.Since(moved) > tellEvery {
 			told = true

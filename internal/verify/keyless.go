@@ -19,6 +19,7 @@ type tally struct {
 	sums    [buckets]string
 	written string     // changes when a row is written
 	at      change.LSN // as findSource and findDest give it
+	parked  int64      // as findDest gives it
 }
 
 // keyless compares multisets. As in prove.go, both sides must stand still, or nothing is proven.
@@ -33,9 +34,9 @@ func (c *comparison) keyless(ctx context.Context) error {
 		if !still {
 			continue
 		}
-		missing, extra := difference(source, dest, c.p.Keeps)
-		c.result.Missing, c.result.Extra = missing, extra
-		return nil
+		if settled, err := c.settleKeyless(ctx, source, dest); settled || err != nil {
+			return err
+		}
 	}
 	missing, extra := difference(last[0], last[1], c.p.Keeps)
 	c.result.Undecided = missing + extra
@@ -127,7 +128,7 @@ func (c *comparison) destTally(ctx context.Context, whole bool) (*tally, error) 
 			return c.present(ctx, c.dest, s.from(ask("SELECT "+c.p.destColumns())), emit)
 		})
 	})
-	t.at = at
+	t.at, t.parked = at.at, at.parked
 	return t, err
 }
 

@@ -62,38 +62,37 @@ func (c *comparison) prove(ctx context.Context, keys []string, round func(contex
 			return err
 		}
 	}
-	for _, key := range keys {
-		c.found(key, Row{Kind: Undecided})
-	}
-	return nil
+	return c.giveUp(ctx, keys)
 }
 
 // reads are the four of a round.
 type reads struct {
 	dest, source [2]map[string]*record
+	parked       int64 // changes that were set aside at the second read of the destination
 }
 
 // round reads and gives the keys that are still open.
 func (c *comparison) round(ctx context.Context, keys []string) (open []string, err error) {
 	var r reads
-	var at change.LSN
+	var at place
+	var shown change.LSN
 	if r.dest[0], at, err = c.findDest(ctx, keys); err != nil {
 		return nil, err
 	}
-	if ok, err := c.seen(ctx, c.p, at); !ok || err != nil {
+	if ok, err := c.seen(ctx, c.p, at.at); !ok || err != nil {
 		return keys, err
 	}
-	if r.source[0], at, err = c.findSource(ctx, keys); err != nil {
+	if r.source[0], shown, err = c.findSource(ctx, keys); err != nil {
 		return nil, err
 	}
-	if err := c.applied(ctx, at); err != nil {
+	if err := c.applied(ctx, shown); err != nil {
 		return nil, err
 	}
 	if r.dest[1], at, err = c.findDest(ctx, keys); err != nil {
 		return nil, err
 	}
-	c.result.Position = max(c.result.Position, at)
-	if ok, err := c.seen(ctx, c.p, at); !ok || err != nil {
+	c.result.Position, r.parked = max(c.result.Position, at.at), at.parked
+	if ok, err := c.seen(ctx, c.p, at.at); !ok || err != nil {
 		return keys, err
 	}
 	if r.source[1], _, err = c.findSource(ctx, keys); err != nil {
@@ -102,36 +101,39 @@ func (c *comparison) round(ctx context.Context, keys []string) (open []string, e
 	if err := c.unchanged(ctx, c.p); err != nil {
 		return nil, err
 	}
+	wrong := map[string]*Row{}
 	for _, key := range keys {
-		if !c.decide(&r, key) {
+		switch row, decided := c.decide(&r, key); {
+		case !decided:
 			open = append(open, key)
+		case row != nil:
+			wrong[key] = row
 		}
 	}
-	return open, nil
+	again, err := c.settle(ctx, &r, wrong)
+	return append(open, again...), err
 }
 
-// decide tells whether the reads say what a key is, and notes what is drift.
-func (c *comparison) decide(r *reads, key string) bool {
+// decide tells whether the reads say what a key is, and gives the row when it is wrong.
+func (c *comparison) decide(r *reads, key string) (row *Row, decided bool) {
 	s1, s2 := r.source[0][key], r.source[1][key]
 	d1, d2 := r.dest[0][key], r.dest[1][key]
 	switch {
 	case equal(s1.meant(), d2) || equal(s2.meant(), d2):
-		return true
+		return nil, true
 	case c.p.Keeps && s2.meant() == nil:
-		return true // it stays as it is
+		return nil, true // it stays as it is
 	case s1 != nil && s2 != nil && s1.version == s2.version:
-		c.wrong(key, s2, d2)
-		return true
+		return c.wrong(s2, d2), true
 	case d1 != nil && d2 != nil && d1.version == d2.version:
-		c.wrong(key, s1, d2)
-		return true
+		return c.wrong(s1, d2), true
 	}
-	return false
+	return nil, false
 }
 
-// wrong notes a row of the destination that is not the source's.
-func (c *comparison) wrong(key string, source, dest *record) {
-	var row Row
+// wrong describes a row of the destination that is not the source's.
+func (c *comparison) wrong(source, dest *record) *Row {
+	row := &Row{}
 	switch want := source.meant(); {
 	case want == nil:
 		row.Kind, row.Version = Extra, dest.version
@@ -145,7 +147,7 @@ func (c *comparison) wrong(key string, source, dest *record) {
 			}
 		}
 	}
-	c.found(key, row)
+	return row
 }
 
 // found adds a row to the result.

@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/sluicecdc/sluice/internal/change"
@@ -51,17 +52,14 @@ func TestDecide(t *testing.T) {
 		{"-", "1y", "2x", "1y", false, "different v"},
 	} {
 		p := &pair{Table: &Table{Keeps: c.keeps}, shape: &change.Table{Columns: []change.Column{{Name: "id"}, {Name: "v"}}}, key: []int{0}, compared: []int{0, 1}}
-		k := &comparison{Verifier: &Verifier{o: Options{Keep: 1}}, p: p, result: &Result{}}
+		k := &comparison{p: p}
 		r := &reads{dest: [2]map[string]*record{seenAs(c.dest1), seenAs(c.dest2)}, source: [2]map[string]*record{seenAs(c.source1), seenAs(c.source2)}}
 		got := "open"
-		if k.decide(r, "1") {
+		switch row, decided := k.decide(r, "1"); {
+		case row != nil:
+			got = strings.Join(append([]string{string(row.Kind)}, row.Columns...), " ")
+		case decided:
 			got = "fine"
-		}
-		for _, row := range k.result.Rows {
-			got = string(row.Kind)
-			for _, column := range row.Columns {
-				got += " " + column
-			}
 		}
 		if got != c.want {
 			t.Errorf("%+v: %s", c, got)

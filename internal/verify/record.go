@@ -65,6 +65,9 @@ func sum(value []byte) uint64 {
 	return maphash.Bytes(seed, value) | 1
 }
 
+// noSum is that of a value which the destination cannot hold: no other is even and not 0.
+const noSum = 2
+
 // joined makes one string of a key. No text of PostgreSQL holds a zero byte.
 func joined(values []string) string { return strings.Join(values, "\x00") }
 
@@ -103,6 +106,7 @@ type pending struct {
 	source  []string
 	version Version
 	meant   bool
+	unread  bool // the destination need not be able to read its values
 }
 
 func (b *slab) add(ctx context.Context, row change.Row, source []string, version Version, meant bool) error {
@@ -124,7 +128,11 @@ func (b *slab) flush(ctx context.Context) error {
 		return nil
 	}
 	if len(b.p.read) > 0 && b.p.dest.oid != "" {
-		if err := b.read(ctx); err != nil {
+		err := b.read(ctx)
+		if refused(err) {
+			err = b.readOthers(ctx, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -189,6 +197,9 @@ func (p *pair) record(one *pending) *record {
 	r.sums = make([]uint64, len(p.compared))
 	for n, i := range p.compared {
 		r.sums[n] = sum(bytesOf(one.row[i]))
+		if one.unread && p.unreadable(i) {
+			r.sums[n] = noSum
+		}
 	}
 	return r
 }

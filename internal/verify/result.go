@@ -9,16 +9,18 @@ import (
 // Kind is how a row is not what it should be.
 type Kind string
 
-// The kinds. Undecided rows are no drift: they looked different, and changed too often to say.
+// The kinds. Undecided rows are no drift: they looked different, and changed too often to say. Nor are parked ones: they are
+// not what they should be, and the changes that would make them so are set aside.
 const (
 	Missing   Kind = "missing"
 	Extra     Kind = "extra"
 	Different Kind = "different"
 	Undecided Kind = "undecided"
+	Parked    Kind = "parked"
 )
 
 // Kinds lists them.
-var Kinds = []Kind{Missing, Extra, Different, Undecided}
+var Kinds = []Kind{Missing, Extra, Different, Undecided, Parked}
 
 // Result is what one table's comparison came to.
 type Result struct {
@@ -34,6 +36,7 @@ type Result struct {
 	Extra           int64 `json:"extra"`
 	Different       int64 `json:"different"`
 	Undecided       int64 `json:"undecided"`
+	Parked          int64 `json:"parked"`
 	// Absent are columns that the destination does not have yet; they come with the table's next change.
 	Absent []string `json:"absent,omitempty"`
 	// Keyless says that rows cannot be told apart: a different one counts as one missing and one extra, and
@@ -84,13 +87,15 @@ func (r *Result) count(k Kind) *int64 {
 		return &r.Extra
 	case Different:
 		return &r.Different
+	case Parked:
+		return &r.Parked
 	}
 	return &r.Undecided
 }
 
 func (r *Result) add(row Row, keep int) {
 	*r.count(row.Kind)++
-	if len(r.Rows) < keep && row.Kind != Undecided {
+	if len(r.Rows) < keep && row.Kind != Undecided && row.Kind != Parked {
 		r.Rows = append(r.Rows, row)
 	}
 }

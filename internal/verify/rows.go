@@ -102,8 +102,8 @@ func (c *comparison) findSource(ctx context.Context, keys []string) (found map[s
 	return found, at, err
 }
 
-// findDest gives the destination's rows with keys, and the position that they stand at.
-func (c *comparison) findDest(ctx context.Context, keys []string) (found map[string]*record, at change.LSN, err error) {
+// findDest gives the destination's rows with keys, and the place that they stand at.
+func (c *comparison) findDest(ctx context.Context, keys []string) (found map[string]*record, at place, err error) {
 	found = map[string]*record{}
 	s := c.destSide(c.dest, c.p)
 	at, err = c.destSnapshot(ctx, func() error {
@@ -113,8 +113,8 @@ func (c *comparison) findDest(ctx context.Context, keys []string) (found map[str
 	return found, at, err
 }
 
-// destSnapshot runs f, unless the table is absent, in one snapshot of a complete destination with its position.
-func (c *comparison) destSnapshot(ctx context.Context, f func() error) (at change.LSN, err error) {
+// destSnapshot runs f, unless the table is absent, in one snapshot of a complete destination with its place.
+func (c *comparison) destSnapshot(ctx context.Context, f func() error) (at place, err error) {
 	err = c.complete(ctx, func() error {
 		return c.dest.snapshot(ctx, c.p.dest.lock, func() error {
 			if at, err = c.progress(ctx, c.dest); err != nil || c.p.dest.oid == "" {

@@ -6,7 +6,8 @@
 // can be said in SQL, else row by row. Screening knows nothing of changes in flight: what it finds is only
 // suspected. A suspect is called drift when it is proven (prove.go): read at both sides, with the positions of the
 // log that the reads stand at, so that no change under way can explain the difference. What is never still for
-// long enough is counted as undecided.
+// long enough is counted as undecided. A row of which changes are set aside for a person is known to be wrong, and
+// is no drift either (parked.go).
 //
 // Memory holds the keys and sums of one range and of the suspects at hand, whatever the size of a table.
 package verify
@@ -36,6 +37,9 @@ type Options struct {
 	RowsPerSecond int
 	// Patience bounds the wait for a destination that does not move.
 	Patience time.Duration
+	// Stalled is told, again and again, that a destination which is waited for does not move. It may have it follow;
+	// an error says that it will not, and ends the wait. May be nil.
+	Stalled func(context.Context) error
 	// Keep bounds the rows of a result.
 	Keep int
 	// Found is told of each row that is drift; may be nil.
@@ -55,6 +59,8 @@ type Table struct {
 	Keeps bool
 	// Shared says that other sources fill the destination too: only rows with this one's constants are looked at.
 	Shared bool
+	// Parked gives the rows of which changes are set aside now; nil where none can be.
+	Parked func(context.Context) (*Lot, error)
 }
 
 // ErrChanged says that a table has changed its shape while it was looked at.

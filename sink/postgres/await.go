@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"strconv"
+	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
 	"github.com/sluicecdc/sluice/sink"
@@ -80,6 +81,35 @@ func (s *Sink) Awaited(ctx context.Context, n int) (all []sink.Awaited, err erro
 			one.Schema, one.Name = t.ToSchema, t.ToName
 		}
 		all = append(all, one)
+	}
+	return all, nil
+}
+
+// CountAwaited implements sink.Awaiter.
+func (s *Sink) CountAwaited(ctx context.Context) (all []sink.AwaitedTable, err error) {
+	if len(s.awaits) == 0 || s.conn == nil {
+		return nil, nil
+	}
+	rows, err := s.query(ctx, `SELECT destination, count(*), extract(epoch FROM pg_catalog.clock_timestamp() - min(since)) FROM sluice.awaited
+		WHERE sink = $1 AND source = $2 GROUP BY destination ORDER BY destination`, s.o.Name, s.o.Source)
+	for _, r := range rows {
+		t := s.named(string(r[0]))
+		if t == nil {
+			continue // recall has seen to it
+		}
+		one := sink.AwaitedTable{Table: change.FormatName(t.ToSchema, t.ToName)}
+		age := 0.0
+		if one.Rows, err = strconv.ParseInt(string(r[1]), 10, 64); err == nil {
+			age, err = strconv.ParseFloat(string(r[2]), 64)
+		}
+		if err != nil {
+			break
+		}
+		one.Since = time.Now().UTC().Add(-time.Duration(age * float64(time.Second))) // clocks of servers differ
+		all = append(all, one)
+	}
+	if err != nil {
+		return nil, s.wrap("ask", awaitedTable, err)
 	}
 	return all, nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
@@ -67,9 +68,25 @@ func (m *mappedSink) want(rows []string, waited ...string) {
 		if !slices.Equal(keys, waited) {
 			m.t.Errorf("waits for %q, want %q", keys, waited)
 		}
+		m.wantCounted(int64(len(waited)))
 		m.resume()
 	}
 	m.d.want(m.t, "SELECT complete FROM sluice.progress", map[bool]string{true: "t", false: "f"}[len(waited) == 0])
+}
+
+// wantCounted compares how many rows are waited for, all of one table.
+func (m *mappedSink) wantCounted(rows int64) {
+	m.t.Helper()
+	all, err := m.from.CountAwaited(context.Background())
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if rows == 0 && len(all) == 0 {
+		return
+	}
+	if len(all) != 1 || all[0].Table != "public.t" || all[0].Rows != rows || time.Since(all[0].Since) < 0 || time.Since(all[0].Since) > time.Minute {
+		m.t.Errorf("counts %+v, want %d rows", all, rows)
+	}
 }
 
 func read(t *change.Table, values ...string) change.Change {
