@@ -16,7 +16,7 @@ const answered = `{"source": "crm", "version": "1.2.3",
 		"shop": {"state": "running", "applied_lsn": "0/0", "lag_seconds": 1, "complete": false, "foreign_writes": 12,
 			"last_foreign_write": {"at": "2026-01-02T03:04:05.678Z", "table": "public.customers", "operation": "UPDATE", "rows": 2, "login": "clerk"}}}}`
 
-// awaiting gives the age of a row that is waited for.
+// awaiting is the answer of a sink that has waited for rows for so long.
 func awaiting(since time.Duration) string {
 	return strings.Replace(answered, `"parked": 3`, fmt.Sprintf(`"parked": 3, "awaited": [{"table": "public.deals", "rows": 7, "since": %q}]`,
 		time.Now().Add(-since).Format(time.RFC3339Nano)), 1)
