@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/sluicecdc/sluice/sink"
 )
 
 // lacking are sinks that need values which do not travel: rows that start to belong, conditions and expressions over
@@ -95,6 +98,49 @@ func TestLackingRowsArriveWhole(t *testing.T) {
 		t.Errorf("copies: %+v", d.copies())
 	}
 	d.topicsHold()
+}
+
+// Rows that capture does not send are shown for as long as they are waited for, and nobody is told that the destination
+// is complete.
+func TestRowsThatCaptureDoesNotSend(t *testing.T) {
+	d := newDeployment(t, 15, []string{"public.deals"}, func(text string) string {
+		return strings.Replace(text, "{from: public.deals, ", "{from: public.deals, where: stage == 'won', ", 1)
+	})
+	d.exec("create table deals (id int primary key, stage text, body text)", "alter table deals alter body set storage external",
+		"insert into deals select i, 'open', repeat(md5(i::text), 100) from generate_series(1, 20) i")
+	capture, sinks := d.start("capture"), d.start("sink", "copy")
+	d.caughtUp(60 * time.Second)
+	const rows, age = `sluice_awaited_records{sink="copy",table="public.deals"}`, `sluice_awaited_oldest_seconds{sink="copy",table="public.deals"}`
+	if s := d.sinkStates()["copy"]; !s.Complete || len(s.Awaited) != 0 || d.metric(rows) != "0" || d.metric(age) != "0" {
+		t.Errorf("nothing is waited for: %+v, %s rows for %s", s, d.metric(rows), d.metric(age))
+	}
+	d.says([]string{"pause", "copy"})
+	d.awaitState("copy", sink.StatePaused)
+	d.exec("update deals set stage = 'won' where id <= 7")
+	d.published()
+	capture.Kill()
+	d.says([]string{"resume", "copy"})
+	eventually(t, 60*time.Second, "the sink to wait for rows", func() bool { return len(d.sinkStates()["copy"].Awaited) > 0 })
+	eventually(t, 30*time.Second, "them to grow old", func() bool {
+		seconds, err := strconv.ParseFloat(d.metric(age), 64)
+		return err == nil && seconds > 3
+	})
+	s := d.sinkStates()["copy"]
+	if a := s.Awaited; s.Complete || len(a) != 1 || a[0].Table != "public.deals" || a[0].Rows != 7 || d.metric(rows) != "7" {
+		t.Errorf("rows are waited for: %+v, %s", s, d.metric(rows))
+	}
+	d.says([]string{"status"}, "not complete: it waits for rows", "awaited copy public.deals", "7 rows of which values did not travel", "await/copy/")
+	d.expectCount("select count(*) from sluice.progress where not complete", 1)
+
+	capture = d.start("capture")
+	d.caughtUp(60 * time.Second)
+	d.expectCount("select count(*) from deals", 7)
+	eventually(t, 30*time.Second, "nothing to be waited for", func() bool {
+		s := d.sinkStates()["copy"]
+		return s.Complete && len(s.Awaited) == 0 && d.metric(rows) == "0" && d.metric(age) == "0"
+	})
+	d.stop(sinks)
+	d.stop(capture)
 }
 
 // mutation changes some rows so that some enter and some leave.

@@ -33,6 +33,7 @@ type verified struct {
 	Missing, Extra  int64
 	Different       int64
 	Undecided       int64
+	Parked          int64
 	Equal           bool
 }
 
