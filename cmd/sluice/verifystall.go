@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/control"
@@ -20,7 +21,7 @@ func (k *sinkJob) stalled(ctx context.Context) error {
 	switch w := sinkWishes(all, name); {
 	case w.Paused:
 		return fmt.Errorf("the destination does not follow, so that nothing can be said of it: sink %s is paused. Run sluice resume %s, and verify again", name, name)
-	case w.Waiting != nil:
+	case w.Waiting != nil && !settled(&w):
 		return fmt.Errorf("the destination does not follow, so that nothing can be said of it: sink %s is held at table %s since %s: %s. Verify again when it goes on",
 			name, w.Waiting.Table, w.Waiting.Since.UTC().Format(time.RFC3339), heldBecause(name, w.Waiting))
 	case k.s.Cadence.Realtime():
@@ -28,6 +29,13 @@ func (k *sinkJob) stalled(ctx context.Context) error {
 	default:
 		return k.askForRun(ctx, w.Sync)
 	}
+}
+
+// settled tells whether a person has decided about what waits already: the sink goes on within seconds.
+func settled(w *sink.Wishes) bool {
+	return slices.ContainsFunc(w.Decisions, func(d sink.Decision) bool {
+		return d.At == w.Waiting.At && d.To == w.Waiting.To && d.Kind == w.Waiting.Kind
+	})
 }
 
 // heldBecause says what holds a sink and what lets it go on.
