@@ -122,13 +122,13 @@ func (c *comparison) sourceTally(ctx context.Context, whole bool) (*tally, error
 func (c *comparison) destTally(ctx context.Context, whole bool) (*tally, error) {
 	t := &tally{}
 	s := c.destSide(c.dest, c.p)
-	at, err := c.destSnapshot(ctx, func() error {
+	stands, err := c.destSnapshot(ctx, func() error {
 		_, columns := c.p.digestColumns()
 		return c.fill(ctx, t, s, whole, columns, func(emit func(*record)) error {
 			return c.present(ctx, c.dest, s.from(ask("SELECT "+c.p.destColumns())), emit)
 		})
 	})
-	t.at, t.parked = at.at, at.parked
+	t.at, t.parked = stands.at, stands.parked
 	return t, err
 }
 

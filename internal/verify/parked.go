@@ -179,7 +179,7 @@ func (c *comparison) settleKeyless(ctx context.Context, source, dest *tally) (bo
 	return true, nil
 }
 
-// refused tells an error that a server has made of what it was asked from one of the connection.
+// refused tells a server's answer that it cannot do what it was asked from a fault of the connection.
 func refused(err error) bool {
 	var e *pgconn.PgError
 	return errors.As(err, &e)

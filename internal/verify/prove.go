@@ -74,12 +74,12 @@ type reads struct {
 // round reads and gives the keys that are still open.
 func (c *comparison) round(ctx context.Context, keys []string) (open []string, err error) {
 	var r reads
-	var at place
+	var stands place
 	var shown change.LSN
-	if r.dest[0], at, err = c.findDest(ctx, keys); err != nil {
+	if r.dest[0], stands, err = c.findDest(ctx, keys); err != nil {
 		return nil, err
 	}
-	if ok, err := c.seen(ctx, c.p, at.at); !ok || err != nil {
+	if ok, err := c.seen(ctx, c.p, stands.at); !ok || err != nil {
 		return keys, err
 	}
 	if r.source[0], shown, err = c.findSource(ctx, keys); err != nil {
@@ -88,11 +88,11 @@ func (c *comparison) round(ctx context.Context, keys []string) (open []string, e
 	if err := c.applied(ctx, shown); err != nil {
 		return nil, err
 	}
-	if r.dest[1], at, err = c.findDest(ctx, keys); err != nil {
+	if r.dest[1], stands, err = c.findDest(ctx, keys); err != nil {
 		return nil, err
 	}
-	c.result.Position, r.parked = max(c.result.Position, at.at), at.parked
-	if ok, err := c.seen(ctx, c.p, at.at); !ok || err != nil {
+	c.result.Position, r.parked = max(c.result.Position, stands.at), stands.parked
+	if ok, err := c.seen(ctx, c.p, stands.at); !ok || err != nil {
 		return keys, err
 	}
 	if r.source[1], _, err = c.findSource(ctx, keys); err != nil {
