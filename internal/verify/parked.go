@@ -214,4 +214,6 @@ func (b *slab) readOthers(ctx context.Context, cause error) error {
 }
 
 // unreadable tells whether a column of shape is one whose values the destination has to read, and not of the key.
-func (p *pair) unreadable(i int) bool { return slices.Contains(p.read, i) && !slices.Contains(p.key, i) }
+func (p *pair) unreadable(i int) bool {
+	return slices.Contains(p.read, i) && !slices.Contains(p.key, i)
+}
