@@ -21,7 +21,7 @@ var mortal = sync.OnceValues(func() (string, error) { return build("sluice-morta
 type point struct {
 	name    string
 	command []string // of the process
-	copies  bool     // it comes by when rows are copied only
+	only    string   // the kind of work in which it comes by; empty for all
 	rows    bool     // it comes by at each row
 }
 
@@ -31,8 +31,9 @@ var (
 	points   = []point{
 		{name: "received", command: captures}, {name: "encoded", command: captures, rows: true}, {name: "schema registered", command: captures},
 		{name: "sent", command: captures}, {name: "acked", command: captures}, {name: "ended", command: captures}, {name: "confirmed", command: captures},
-		{name: "chunk read", command: captures, copies: true}, {name: "chunk published", command: captures, copies: true}, {name: "ledger written", command: captures, copies: true},
+		{name: "chunk read", command: captures, only: "copied rows"}, {name: "chunk published", command: captures, only: "copied rows"}, {name: "ledger written", command: captures, only: "copied rows"},
 		{name: "fetched", command: sinks}, {name: "mapped", command: sinks}, {name: "applied", command: sinks}, {name: "committed", command: sinks}, {name: "offsets committed", command: sinks},
+		{name: "parked", command: sinks, only: "refused rows"}, {name: "replayed", command: sinks, only: "refused rows"},
 	}
 )
 
@@ -41,7 +42,8 @@ type kind struct {
 	name string
 	rows int
 	work func(d *deployment, step, rows int)
-	own  bool // each run has topics of its own: they become large
+	mend func(d *deployment) // has the sink apply what it could not; nil where it can apply all
+	own  bool                // each run has topics of its own: they become large
 }
 
 var kinds = []kind{
@@ -75,6 +77,18 @@ var kinds = []kind{
 		d.command("snapshot", "public.t", "public.u")
 		d.exec(`UPDATE t SET v = 'meanwhile', rises = nextval('rises') WHERE id % 10 = 0`, `DELETE FROM t WHERE id % 10 = 1`)
 	}},
+	{name: "refused rows", rows: 200, work: func(d *deployment, step, rows int) {
+		execAt(d.t, d.destination, fmt.Sprintf(`ALTER TABLE t ADD CONSTRAINT picky CHECK (v <> 'refused %d') NOT VALID`, step))
+		these := fmt.Sprintf("id BETWEEN %[1]d + 1 AND %[1]d + %[2]d", 1_000_000*step, rows)
+		d.exec(fmt.Sprintf(`INSERT INTO t (id, v) SELECT 1000000 * %[1]d + g, CASE WHEN g %% 10 = 0 THEN 'refused %[1]d' ELSE 'taken' END FROM generate_series(1, %[2]d) g`, step, rows),
+			fmt.Sprintf(`BEGIN; UPDATE t SET v = 'behind', rises = nextval('rises') WHERE %s AND id %% 5 = 0; INSERT INTO u VALUES (%d, 'beside'); COMMIT`, these, step),
+			`UPDATE t SET id = -id, rises = nextval('rises') WHERE `+these+` AND id % 40 = 0`, `DELETE FROM t WHERE `+these+` AND id % 50 = 10`)
+	}, mend: func(d *deployment) {
+		execAt(d.t, d.destination, `ALTER TABLE t DROP CONSTRAINT IF EXISTS picky`)
+		if len(d.parked("copy")) > 0 {
+			d.start("dlq", "replay", "copy", "--all") // it waits for the sink, which may die
+		}
+	}},
 }
 
 // cell is what became of a point and a kind.
@@ -100,7 +114,7 @@ func TestFaultMatrix(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			var chosen []point
 			for _, p := range points {
-				if !p.copies || k.name == "copied rows" {
+				if p.only == "" || p.only == k.name {
 					chosen = append(chosen, p)
 				}
 			}
@@ -197,6 +211,9 @@ func (v *victim) die(k kind, p point, step int, random *rand.Rand) (killed bool)
 	v.stop(v.processes[p.command[0]])
 	mortal := v.launch(path, []string{fmt.Sprintf("SLUICE_CRASH=%s@%d", p.name, times)}, p.command...)
 	k.work(v.deployment, step, k.rows)
+	if k.mend != nil && v.outlives(mortal) {
+		k.mend(v.deployment)
+	}
 	select {
 	case <-mortal.Done():
 		killed = true
@@ -204,9 +221,30 @@ func (v *victim) die(k kind, p point, step int, random *rand.Rand) (killed bool)
 		v.stop(mortal)
 	}
 	v.processes[p.command[0]] = v.start(p.command...)
+	if k.mend != nil {
+		v.reached("copy")
+		k.mend(v.deployment)
+		eventually(v.t, time.Minute, "nothing to be parked", func() bool { return len(v.parked("copy")) == 0 })
+	}
 	v.settled(fmt.Sprintf("killed at %q, time %d, during %s", p.name, times, k.name))
 	v.t.Logf("%s, time %d, during %s: killed %t", p.name, times, k.name, killed)
 	return killed
+}
+
+// outlives waits until the sink stands behind the work, and tells whether the process has not died before.
+func (v *victim) outlives(p *process.Process) (alive bool) {
+	v.t.Helper()
+	target := scan[string](v.t, v.source, "select pg_current_wal_insert_lsn()::text")
+	eventually(v.t, time.Minute, "the sink to reach "+target+" or the process to die", func() bool {
+		select {
+		case <-p.Done():
+			return true
+		default:
+			alive = scan[bool](v.t, v.destination, "select commit_lsn >= $1::text::pg_lsn from sluice.progress", target)
+			return alive
+		}
+	})
+	return alive
 }
 
 // perRow is how long a row of a large transaction may take on its way, on a slow machine.
@@ -244,8 +282,8 @@ func (m *faultMatrix) write(path string) error {
 	fmt.Fprintf(&b, `# The fault matrix
 
 Written by `+"`make faults`"+` (integration/faultmatrix_test.go). At each point of a change's way (`+"`internal/crash`"+`) the process kills
-itself, as kill -9 would, while the source does each kind of work; it is started again, and the destination must equal the
-source by every row, and the topics must hold: positions that rise by key and by partition, each record once, every END with
+itself, as kill -9 would, while the source does each kind of work; it is started again, rows that were refused are replayed, and
+the destination must equal the source by every row, and the topics must hold: positions that rise by key and by partition, each record once, every END with
 its records, nothing of what was rolled back (integration/check).
 
 Seed %d: %d kills, %d times the point did not come by in time. The large transaction has %d rows. Read back from

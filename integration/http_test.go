@@ -149,18 +149,7 @@ func (a *billingAPI) column(table string, names ...string) (out []string) {
 // calls: conditions, values that did not travel, soft deletes, changed keys, and a row that the API never hears of.
 func TestHTTP(t *testing.T) {
 	seed := seedOf(t)
-	api := newBillingAPI(seed)
-	server := httptest.NewServer(api)
-	t.Cleanup(server.Close)
-	d := newDeployment(t, drawn(seed), []string{"public.customers", "public.staff"}, func(text string) string { return withAPI(text, server.URL) })
-	if err := os.WriteFile(filepath.Join(d.folder, "token"), []byte("t0ken\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d.exec("create table customers (id bigint primary key, full_name text, stage text, balance numeric, tags text[], doc jsonb, seen timestamptz, secret text)",
-		"alter table customers replica identity full",
-		"create table staff (id int primary key, name text, photo text)", "alter table staff alter photo set storage external",
-		"insert into customers select 9007199254740993 + i, 'c' || i, case when i % 3 > 0 then 'won' end, i * 1.10, array['a', null, 'x,\"y'], jsonb_build_object('n', 12345678901234567890 + i), now(), 'never' from generate_series(1, 60) i",
-		"insert into staff select i, 'n' || i, repeat(md5(i::text), 200) from generate_series(1, 40) i")
+	d, api := newBilling(t, seed)
 	if out, status := d.command("check"); status != 0 || !strings.Contains(out, "calls of table public.staff") {
 		t.Errorf("check: exit %d with\n%s", status, out)
 	}
@@ -183,6 +172,65 @@ func TestHTTP(t *testing.T) {
 		sink.Kill()
 		sink = d.start("sink")
 	}
+	d.billed(api)
+	d.stop(sink)
+	d.stop(capture)
+}
+
+// The process of the sink kills itself at each step of its calls. The next one makes the calls again that the API may have, the same
+// ones, and the others for the first time.
+func TestHTTPUnderKills(t *testing.T) {
+	t.Parallel() // it waits most of its time, until the next process may take the sink over
+	seed := seedOf(t)
+	random := rand.New(rand.NewPCG(seed, 78))
+	path, err := mortal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, api := newBilling(t, seed)
+	capture, sink := d.start("capture"), d.start("sink")
+	for _, point := range []string{"announced", "applied", "committed"} {
+		d.served(time.Minute)
+		d.stop(sink)
+		dying := d.launch(path, []string{fmt.Sprintf("SLUICE_CRASH=%s@%d", point, 1+random.IntN(5))}, "sink")
+		eventually(t, time.Minute, "the sink to be killed when it has "+point, func() bool {
+			d.exec(crmStatement(random), "update staff set name = name || '.'")
+			select {
+			case <-dying.Done():
+				return true
+			default:
+				return false
+			}
+		})
+		sink = d.start("sink")
+	}
+	d.billed(api)
+	d.stop(sink)
+	d.stop(capture)
+}
+
+// newBilling is a CRM and a billing system with an API.
+func newBilling(t *testing.T, seed uint64) (*deployment, *billingAPI) {
+	t.Helper()
+	api := newBillingAPI(seed)
+	server := httptest.NewServer(api)
+	t.Cleanup(server.Close)
+	d := newDeployment(t, drawn(seed), []string{"public.customers", "public.staff"}, func(text string) string { return withAPI(text, server.URL) })
+	if err := os.WriteFile(filepath.Join(d.folder, "token"), []byte("t0ken\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.exec("create table customers (id bigint primary key, full_name text, stage text, balance numeric, tags text[], doc jsonb, seen timestamptz, secret text)",
+		"alter table customers replica identity full",
+		"create table staff (id int primary key, name text, photo text)", "alter table staff alter photo set storage external",
+		"insert into customers select 9007199254740993 + i, 'c' || i, case when i % 3 > 0 then 'won' end, i * 1.10, array['a', null, 'x,\"y'], jsonb_build_object('n', 12345678901234567890 + i), now(), 'never' from generate_series(1, 60) i",
+		"insert into staff select i, 'n' || i, repeat(md5(i::text), 200) from generate_series(1, 40) i")
+	return d, api
+}
+
+// billed waits until all calls are made, and wants the API to hold what the source does.
+func (d *deployment) billed(api *billingAPI) {
+	d.t.Helper()
+	t := d.t
 	d.served(90 * time.Second)
 	api.report(t)
 	want := oneColumn(t, d.source, `select concat_ws(' ', id, to_json(full_name), balance, array_to_json(tags), doc, '"' || replace(to_json(seen at time zone 'UTC')#>>'{}', '+00:00', '') || 'Z"') from customers where stage = 'won'`)
@@ -197,8 +245,6 @@ func TestHTTP(t *testing.T) {
 	if !slices.Equal(want, got) {
 		t.Errorf("the API holds %d active staff, the source %d; first difference: %s", len(got), len(want), firstDifference(want, got))
 	}
-	d.stop(sink)
-	d.stop(capture)
 }
 
 func withAPI(text, url string) string {
