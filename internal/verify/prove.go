@@ -121,8 +121,8 @@ func (c *comparison) decide(r *reads, key string) (row *Row, decided bool) {
 	switch {
 	case equal(s1.meant(), d2) || equal(s2.meant(), d2):
 		return nil, true
-	case c.p.Keeps && s2.meant() == nil:
-		return nil, true // it stays as it is
+	case c.p.Keeps && (s1.meant() == nil || s2.meant() == nil):
+		return nil, true // it stays as it is, until it has come back and that has arrived
 	case s1 != nil && s2 != nil && s1.version == s2.version:
 		return c.wrong(s2, d2), true
 	case d1 != nil && d2 != nil && d1.version == d2.version:

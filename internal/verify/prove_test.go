@@ -36,6 +36,9 @@ func TestDecide(t *testing.T) {
 		{"1y", "1!", "1y", "1!", false, "extra"},
 		{"1y", "1!", "1y", "1!", true, "fine"}, // it has left and stays
 		{"1y", "-", "1y", "-", true, "fine"},
+		{"1y", "-", "1y", "2x", true, "fine"}, // it comes back behind the first read of the source
+		{"1y", "1!", "1y", "2x", true, "fine"},
+		{"1y", "2x", "1y", "3!", true, "fine"},
 		{"-", "1!", "-", "1!", false, "fine"},
 		// Inserted and deleted behind the first read of the source: the destination may have it in between.
 		{"-", "-", "1x", "-", false, "open"},
