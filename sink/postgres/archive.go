@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
@@ -75,22 +76,21 @@ func (s *Sink) completeArchive(ctx context.Context, t *target) error {
 
 // archiveRows moves the rows that are gone, in chunks as run does, with two columns more.
 func (s *Sink) archiveRows(ctx context.Context, tp *tablePlan) error {
-	st := statement{kind: "archive", sql: tp.t.archiveSQL}
-	n := len(tp.t.key)
-	c := newChunk(n + 2)
+	st := statement{kind: "archive", as: texts, sql: tp.t.archiveSQL}
+	c := newChunk(len(tp.t.key) + 2)
 	for i := range tp.entries {
 		e := &tp.entries[i]
 		if !e.gone {
 			continue
 		}
-		for a, k := range tp.t.key {
-			c.append(a, e.id[k])
+		var row change.Row
+		for _, k := range tp.t.key {
+			row = append(row, e.id[k])
 		}
-		for a, v := range archiveArgs(e.commit, e.time) {
-			c.append(n+a, change.Value{Format: change.Text, Data: v})
+		for _, v := range archiveArgs(e.commit, e.time) {
+			row = append(row, change.Value{Format: change.Text, Data: v})
 		}
-		c.rows++
-		if c.rows == chunkRows || c.bytes >= chunkBytes {
+		if c.add(row); c.full() {
 			if err := s.send(ctx, tp.t, st, c); err != nil {
 				return err
 			}
@@ -106,10 +106,13 @@ func archiveArgs(commit change.LSN, at change.Micros) [][]byte {
 }
 
 // archiveSQL moves rows by key; the two arrays behind the keys are time and position.
-func (t *target) archiveSQL() string {
+func (t *target) archiveSQL(as arrays) string {
 	n := len(t.key)
-	from := source(make([]int, n+2))
-	del := "DELETE FROM " + t.name + " AS d USING " + from + " WHERE " + t.match()
+	types := make([]string, n+2)
+	for i := range types {
+		types[i] = textArray(i)
+	}
+	del := "DELETE FROM " + t.name + " AS d USING " + unnest(strings.Join(types, ", "), n+2) + " WHERE " + t.match(as)
 	return t.moved(del, "u.c"+strconv.Itoa(n), "u.c"+strconv.Itoa(n+1))
 }
 

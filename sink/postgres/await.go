@@ -129,7 +129,7 @@ func (s *Sink) named(name string) *Table {
 func (s *Sink) waitRows(ctx context.Context, tp *tablePlan) error {
 	t := tp.t
 	if s.awaits[t.name] {
-		st := statement{kind: "wait over", cols: t.key, sql: t.waitOverSQL(s)}
+		st := statement{kind: "wait over", cols: t.key, as: texts, sql: t.waitOverSQL(s)}
 		if err := s.run(ctx, tp, st, keysOf(func(e *entry) bool { return e.wait == waitOver })); err != nil {
 			return err
 		}
@@ -147,11 +147,11 @@ func (s *Sink) waitRows(ctx context.Context, tp *tablePlan) error {
 	if !s.awaits[t.name] {
 		return nil
 	}
-	if err := s.run(ctx, tp, statement{kind: "wait", cols: t.key, sql: t.waitSQL(s, "")}, keysOf(begins)); err != nil {
+	if err := s.run(ctx, tp, statement{kind: "wait", cols: t.key, as: texts, sql: t.waitSQL(s, "")}, keysOf(begins)); err != nil {
 		return err
 	}
-	missing := " WHERE NOT EXISTS (SELECT FROM " + t.name + " AS d WHERE " + t.match() + t.current("d") + ")"
-	return s.run(ctx, tp, statement{kind: "wait where missing", cols: t.key, sql: t.waitSQL(s, missing)}, keysOf(enters))
+	missing := " WHERE NOT EXISTS (SELECT FROM " + t.name + " AS d WHERE " + t.match(texts) + t.current("d") + ")"
+	return s.run(ctx, tp, statement{kind: "wait where missing", cols: t.key, as: texts, sql: t.waitSQL(s, missing)}, keysOf(enters))
 }
 
 // lenient tells whether a row that is not there, and of which a change does not hold all values, is waited for:
@@ -179,17 +179,17 @@ func (t *target) keyArray(f func(i int) string) string {
 
 func inSource(i int) string { return "u.c" + strconv.Itoa(i) }
 
-func (t *target) waitOverSQL(s *Sink) func() string {
-	return func() string {
-		return "DELETE FROM sluice.awaited AS w USING " + source(t.key) + " WHERE " + t.waitsOf(s) + " AND w.key = " + t.keyArray(inSource)
+func (t *target) waitOverSQL(s *Sink) func(arrays) string {
+	return func(as arrays) string {
+		return "DELETE FROM sluice.awaited AS w USING " + t.source(t.key, as) + " WHERE " + t.waitsOf(s) + " AND w.key = " + t.keyArray(inSource)
 	}
 }
 
-func (t *target) waitSQL(s *Sink, where string) func() string {
+func (t *target) waitSQL(s *Sink, where string) func(arrays) string {
 	columns := t.keyArray(func(i int) string { return literal(t.cols[t.key[i]].name) })
-	return func() string {
+	return func(as arrays) string {
 		return "INSERT INTO sluice.awaited (sink, source, destination, columns, key) SELECT " + literal(s.o.Name) + ", " + literal(s.o.Source) + ", " + literal(t.name) + ", " +
-			columns + ", " + t.keyArray(inSource) + " FROM " + source(t.key) + where + " ON CONFLICT DO NOTHING"
+			columns + ", " + t.keyArray(inSource) + " FROM " + t.source(t.key, as) + where + " ON CONFLICT DO NOTHING"
 	}
 }
 

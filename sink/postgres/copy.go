@@ -3,6 +3,10 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"iter"
+	"math"
+	"slices"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
@@ -44,18 +48,41 @@ func (s *Sink) copyNew(ctx context.Context, tp *tablePlan) (bool, error) {
 	return err == nil, err
 }
 
-// copyRows sends rows in COPY's text format.
-func (s *Sink) copyRows(ctx context.Context, t *target, rows func(func(change.Row) bool)) error {
-	buf := s.copybuf[:0]
-	for row := range rows {
-		buf = t.appendCopy(buf, row)
+// copyRows sends rows by COPY, in its binary format where all their values have one.
+func (s *Sink) copyRows(ctx context.Context, t *target, rows iter.Seq[change.Row]) error {
+	format := " (FORMAT binary)"
+	buf, ok := t.appendBinary(s.copybuf[:0], rows)
+	if !ok {
+		format, buf = "", buf[:0]
+		for row := range rows {
+			buf = t.appendCopy(buf, row)
+		}
 	}
 	s.copybuf = buf
 	if cap(s.copybuf) > 4*queueBytes {
 		s.copybuf = nil
 	}
-	_, err := s.conn.CopyFrom(ctx, bytes.NewReader(buf), "COPY "+t.name+" ("+t.names(t.all())+") FROM STDIN")
+	_, err := s.conn.CopyFrom(ctx, bytes.NewReader(buf), "COPY "+t.name+" ("+t.names(t.all())+") FROM STDIN"+format)
 	return err
+}
+
+// appendBinary appends rows as COPY has them in its binary format, and tells whether all could be.
+func (t *target) appendBinary(dst []byte, rows iter.Seq[change.Row]) ([]byte, bool) {
+	if slices.ContainsFunc(t.cols, func(c column) bool { return c.form == nil }) {
+		return dst, false
+	}
+	dst = append(dst, "PGCOPY\n\xff\r\n\x00\x00\x00\x00\x00\x00\x00\x00\x00"...)
+	for row := range rows {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(len(t.cols)))
+		for i := range t.cols {
+			var ok bool
+			if dst, ok = appendValue(dst, t.cols[i].form, row[i]); !ok {
+				return dst, false
+			}
+		}
+	}
+	const end = math.MaxUint16
+	return binary.BigEndian.AppendUint16(dst, end), true
 }
 
 // appendCopy appends one line.

@@ -55,7 +55,7 @@ func (s *Sink) insert(ctx context.Context, t *target, ops []*change.Change) erro
 		tp.entries = append(tp.entries, entry{row: c.After})
 	}
 	cols := t.all()
-	st := statement{kind: "insert", cols: cols, sql: func() string { return t.insertSQL(cols) }}
+	st := statement{kind: "insert", cols: cols, sql: func(as arrays) string { return t.insertSQL(cols, as) }}
 	return s.run(ctx, tp, st, func(e *entry) change.Row { return e.row })
 }
 

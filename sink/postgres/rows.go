@@ -16,24 +16,21 @@ const (
 type statement struct {
 	kind  string
 	cols  []int
-	sql   func() string
+	as    arrays // texts for one that knows no other
+	sql   func(as arrays) string
 	extra [][]byte // text parameters that follow the arrays
 	exact bool     // each row must be found
 }
 
 // run sends the rows of the entries that want gives, in chunks.
 func (s *Sink) run(ctx context.Context, tp *tablePlan, st statement, want func(*entry) change.Row) error {
-	c := newChunk(len(st.cols))
+	c := tp.t.newChunk(st.cols, st.as)
 	for i := range tp.entries {
 		row := want(&tp.entries[i])
 		if row == nil {
 			continue
 		}
-		for a, k := range st.cols {
-			c.append(a, row[k])
-		}
-		c.rows++
-		if c.rows == chunkRows || c.bytes >= chunkBytes {
+		if c.add(row); c.full() {
 			if err := s.send(ctx, tp.t, st, c); err != nil {
 				return err
 			}
@@ -44,16 +41,20 @@ func (s *Sink) run(ctx context.Context, tp *tablePlan, st statement, want func(*
 
 // send queues a chunk and empties it.
 func (s *Sink) send(ctx context.Context, t *target, st statement, c *chunk) error {
-	if c.rows == 0 {
+	if len(c.rows) == 0 {
 		return nil
 	}
-	name, err := s.prepared(ctx, t, st.kind, st.sql)
+	kind := st.kind
+	if c.as == texts {
+		kind += " from texts"
+	}
+	name, err := s.prepared(ctx, t, kind, func() string { return st.sql(c.as) })
 	if err != nil {
 		return err
 	}
 	e := expect{t: t, rows: -1}
 	if st.exact {
-		e.rows = int64(c.rows)
+		e.rows = int64(len(c.rows))
 		e.miss = func() error { return errMissingRow }
 	}
 	args, formats := c.args(st.extra)
@@ -90,7 +91,7 @@ func (s *Sink) markRows(ctx context.Context, tp *tablePlan) error {
 
 func (s *Sink) upsertRows(ctx context.Context, tp *tablePlan) error {
 	cols := tp.t.all()
-	st := statement{kind: "upsert", cols: cols, sql: func() string { return tp.t.upsertSQL(cols) }}
+	st := statement{kind: "upsert", cols: cols, sql: func(as arrays) string { return tp.t.upsertSQL(cols, as) }}
 	return s.run(ctx, tp, st, func(e *entry) change.Row {
 		if e.row != nil && !e.partial {
 			return e.row
@@ -122,7 +123,7 @@ func (s *Sink) updateRows(ctx context.Context, tp *tablePlan) error {
 		}
 	}
 	for p, cols := range groups {
-		st := statement{kind: "update " + p.mask, cols: cols, sql: func() string { return tp.t.updateSQL(cols) }, exact: !p.early && !s.lenient(tp.t)}
+		st := statement{kind: "update " + p.mask, cols: cols, sql: func(as arrays) string { return tp.t.updateSQL(cols, as) }, exact: !p.early && !s.lenient(tp.t)}
 		if err := s.run(ctx, tp, st, func(e *entry) change.Row {
 			if e.row != nil && e.partial && e.early == p.early && tp.t.mask(e.row) == p.mask {
 				return e.row

@@ -25,26 +25,67 @@ func (s *Sink) prepare(ctx context.Context, sql string) (string, error) {
 	return name, err
 }
 
-// source is a FROM item: one text array a column, turned into rows u(c0, c1, ...).
-func source(cols []int) string {
-	arrays := list(cols, ", ", func(i, _ int) string { return "$" + strconv.Itoa(i+1) + "::text[]" })
-	return "unnest(" + arrays + ") AS u(" + list(cols, ", ", func(i, _ int) string { return "c" + strconv.Itoa(i) }) + ")"
+// arrays tells how rows come to a statement: each column as an array of its own type or, where that has no form here, of
+// text, or all of them of text.
+type arrays bool
+
+const (
+	typed arrays = false
+	texts arrays = true
+)
+
+// source is a FROM item: an array a column, turned into rows u(c0, c1, ...).
+func (t *target) source(cols []int, as arrays) string {
+	return unnest(list(cols, ", ", func(i, k int) string {
+		if as.form(&t.cols[k]) == textForm {
+			return textArray(i)
+		}
+		return "$" + strconv.Itoa(i+1) + "::" + t.cols[k].typ + "[]"
+	}), len(cols))
+}
+
+func textArray(i int) string { return "$" + strconv.Itoa(i+1) + "::text[]" }
+
+func unnest(arrays string, n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = "c" + strconv.Itoa(i)
+	}
+	return "unnest(" + arrays + ") AS u(" + strings.Join(names, ", ") + ")"
+}
+
+// form is that of a column's array.
+func (as arrays) form(c *column) *form {
+	if as == texts || c.form == nil {
+		return textForm
+	}
+	return c.form
 }
 
 // cast reads column i of u as column k's type.
-func (t *target) cast(i, k int) string { return "u.c" + strconv.Itoa(i) + "::" + t.cols[k].typ }
+func (t *target) cast(i, k int, as arrays) string {
+	u := "u.c" + strconv.Itoa(i)
+	if as.form(&t.cols[k]) == textForm {
+		return u + "::" + t.cols[k].typ
+	}
+	return u
+}
+
+func (t *target) casts(cols []int, as arrays) string {
+	return list(cols, ", ", func(i, k int) string { return t.cast(i, k, as) })
+}
 
 // match joins d to u, whose first columns are the key.
-func (t *target) match() string {
-	return list(t.key, " AND ", func(i, k int) string { return "d." + t.cols[k].quoted + " = " + t.cast(i, k) })
+func (t *target) match(as arrays) string {
+	return list(t.key, " AND ", func(i, k int) string { return "d." + t.cols[k].quoted + " = " + t.cast(i, k, as) })
 }
 
-func (t *target) deleteSQL() string {
-	return "DELETE FROM " + t.name + " AS d USING " + source(t.key) + " WHERE " + t.match()
+func (t *target) deleteSQL(as arrays) string {
+	return "DELETE FROM " + t.name + " AS d USING " + t.source(t.key, as) + " WHERE " + t.match(as)
 }
 
-func (t *target) markSQL() string {
-	return "UPDATE " + t.name + " AS d SET " + t.softSet(len(t.key)) + " FROM " + source(t.key) + " WHERE " + t.match()
+func (t *target) markSQL(as arrays) string {
+	return "UPDATE " + t.name + " AS d SET " + t.softSet(len(t.key)) + " FROM " + t.source(t.key, as) + " WHERE " + t.match(as)
 }
 
 // softSet assigns the soft delete's values, parameters that follow the first n.
@@ -65,19 +106,19 @@ func (t *target) softArgs(args [][]byte) [][]byte {
 }
 
 // updateSQL sets the columns cols, which begin with the key, and leaves the others.
-func (t *target) updateSQL(cols []int) string {
+func (t *target) updateSQL(cols []int, as arrays) string {
 	n := len(t.key)
-	set := list(cols[n:], ", ", func(i, k int) string { return t.cols[k].quoted + " = " + t.cast(n+i, k) })
+	set := list(cols[n:], ", ", func(i, k int) string { return t.cols[k].quoted + " = " + t.cast(n+i, k, as) })
 	if set == "" {
 		// Nothing but the key is known: the row is only looked for.
 		set = t.cols[t.key[0]].quoted + " = d." + t.cols[t.key[0]].quoted
 	}
-	return "UPDATE " + t.name + " AS d SET " + set + " FROM " + source(cols) + " WHERE " + t.match() + t.current("d")
+	return "UPDATE " + t.name + " AS d SET " + set + " FROM " + t.source(cols, as) + " WHERE " + t.match(as) + t.current("d")
 }
 
 // upsertSQL writes whole rows. OVERRIDING SYSTEM VALUE lets the source's values into identity columns.
-func (t *target) upsertSQL(cols []int) string {
-	sql := t.insertSQL(cols) + " ON CONFLICT (" + t.keyList("") + ") DO "
+func (t *target) upsertSQL(cols []int, as arrays) string {
+	sql := t.insertSQL(cols, as) + " ON CONFLICT (" + t.keyList("") + ") DO "
 	var set []string
 	for i, c := range t.cols {
 		if !t.inKey(i) {
@@ -95,9 +136,9 @@ func (t *target) upsertSQL(cols []int) string {
 	return sql + "UPDATE SET " + strings.Join(set, ", ")
 }
 
-func (t *target) insertSQL(cols []int) string {
+func (t *target) insertSQL(cols []int, as arrays) string {
 	return "INSERT INTO " + t.name + " AS d (" + t.names(cols) + ") OVERRIDING SYSTEM VALUE SELECT " +
-		list(cols, ", ", t.cast) + " FROM " + source(cols)
+		t.casts(cols, as) + " FROM " + t.source(cols, as)
 }
 
 func (t *target) names(cols []int) string {

@@ -49,8 +49,8 @@ func (s *Sink) keepRows(ctx context.Context, tp *tablePlan) error {
 		return err
 	}
 	t := tp.t
-	st := statement{kind: "keep", cols: t.key, sql: func() string {
-		return "INSERT INTO " + k.kept + " SELECT " + list(t.key, ", ", t.cast) + " FROM " + source(t.key) + " ON CONFLICT DO NOTHING"
+	st := statement{kind: "keep", cols: t.key, sql: func(as arrays) string {
+		return "INSERT INTO " + k.kept + " SELECT " + t.casts(t.key, as) + " FROM " + t.source(t.key, as) + " ON CONFLICT DO NOTHING"
 	}}
 	return s.run(ctx, tp, st, func(e *entry) change.Row {
 		if e.keep && (e.row != nil || e.wait == waitBegins) {

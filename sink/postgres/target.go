@@ -29,6 +29,7 @@ type column struct {
 	quoted string
 	typ    string // the base type without modifier, for casts: with one, a cast would cut values short
 	full   string // with it
+	form   *form  // nil for a type that has none here
 	// changes tells which values the column would round or cut; nil when there are none.
 	changes changes
 }
@@ -151,7 +152,7 @@ func (s *Sink) adopt(ctx context.Context, t *target, have relation) error {
 		if c.generated {
 			return refuse("leave it out with columns of the table, or make it an ordinary column", "column %s is generated there", t.cols[i].quoted)
 		}
-		t.cols[i].typ, t.cols[i].full = c.typ, c.full
+		t.cols[i].typ, t.cols[i].full, t.cols[i].form = c.typ, c.full, forms[c.typ]
 		if err := t.assignable(i); err != nil {
 			return err
 		}
