@@ -60,7 +60,7 @@ bench-peers: servers ## the same, beside Debezium with Avro too (needs mvn and j
 	@go run ./bench -peers $(ARGS)
 
 bench-hot: ## the hot paths one by one: time and allocations of decoding, encoding, batches, collapse, COPY
-	go test -run XXX -bench 'Insert$$|Envelope|Key$$|Append$$|Decode$$|Consume|Collapse|CopyLines' -benchtime 0.3s -count 5 \
+	go test -run XXX -bench 'Insert$$|Envelope|Key$$|Append$$|Decode$$|Consume|Collapse|CopyRows|Arrays' -benchtime 0.3s -count 5 \
 		./capture/pgoutput ./schemas/avro ./internal/kafka ./sink/consume ./sink/postgres
 
 demo: build ## PostgreSQL to PostgreSQL through embedded Kafka on this machine; ARGS=--once makes the tour

@@ -11,8 +11,9 @@ import (
 func benchmarkRows(op change.Op) (*target, []change.Change) {
 	columns := []string{"id", "customer_id", "status", "amount", "note", "active", "created_at", "updated_at"}
 	t := &target{table: &change.Table{Columns: make([]change.Column, len(columns))}, opt: &Table{Deletes: Hard}, key: []int{0}, ints: true, dest: &dest{}}
-	for _, c := range columns {
-		t.cols = append(t.cols, column{name: c, quoted: ident(c)})
+	types := []string{"bigint", "bigint", "text", "numeric", "text", "boolean", "timestamp with time zone", "timestamp with time zone"}
+	for i, c := range columns {
+		t.cols = append(t.cols, column{name: c, quoted: ident(c), typ: types[i], form: forms[types[i]]})
 	}
 	var changes []change.Change
 	for i := range chunkRows {
@@ -69,16 +70,55 @@ func BenchmarkCollapse(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(changes)), "ns/row")
 }
 
-// BenchmarkCopyLines writes a batch of rows as COPY reads them.
-func BenchmarkCopyLines(b *testing.B) {
+// BenchmarkCopyRows writes a batch of rows as COPY reads them, in both of its formats.
+func BenchmarkCopyRows(b *testing.B) {
 	t, changes := benchmarkRows(change.Create)
-	var dst []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		dst = dst[:0]
+	rows := func(yield func(change.Row) bool) {
 		for i := range changes {
-			dst = t.appendCopy(dst, changes[i].After)
+			yield(changes[i].After)
 		}
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(changes)), "ns/row")
+	formats := map[string]func(dst []byte) []byte{
+		"binary": func(dst []byte) []byte {
+			dst, ok := t.appendBinary(dst, rows)
+			if !ok {
+				b.Fatal("a value has no form")
+			}
+			return dst
+		},
+		"text": func(dst []byte) []byte {
+			for row := range rows {
+				dst = t.appendCopy(dst, row)
+			}
+			return dst
+		},
+	}
+	for name, format := range formats {
+		b.Run(name, func(b *testing.B) {
+			var dst []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				dst = format(dst[:0])
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(changes)), "ns/row")
+		})
+	}
+}
+
+// BenchmarkArrays builds the arrays of a statement.
+func BenchmarkArrays(b *testing.B) {
+	t, changes := benchmarkRows(change.Update)
+	for name, as := range map[string]arrays{"typed": typed, "texts": texts} {
+		b.Run(name, func(b *testing.B) {
+			c := t.newChunk(t.all(), as)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.reset()
+				for i := range changes {
+					c.add(changes[i].After)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(changes)), "ns/row")
+		})
+	}
 }
