@@ -77,7 +77,7 @@ func (s *Sink) completeArchive(ctx context.Context, t *target) error {
 // archiveRows moves the rows that are gone, in chunks as run does, with two columns more.
 func (s *Sink) archiveRows(ctx context.Context, tp *tablePlan) error {
 	st := statement{kind: "archive", as: texts, sql: tp.t.archiveSQL}
-	c := newChunk(len(tp.t.key) + 2)
+	c := s.chunkOfTexts(len(tp.t.key) + 2)
 	for i := range tp.entries {
 		e := &tp.entries[i]
 		if !e.gone {

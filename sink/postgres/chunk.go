@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
@@ -13,8 +14,8 @@ type chunk struct {
 	forms   []*form // of the arrays
 	cols    []int   // where a row has their values
 	rows    []change.Row
-	arrays  [][]byte
-	as      arrays // typed until a value has no binary form
+	arrays  [][]byte // as many as forms, and what others have left
+	as      arrays   // typed until a value has no binary form
 	bytes   int
 	argbuf  [][]byte
 	formats []int16
@@ -22,35 +23,46 @@ type chunk struct {
 
 const arrayHeader = 20
 
-// newChunk makes one of columns of t.
-func (t *target) newChunk(cols []int, as arrays) *chunk {
-	c := newChunk(len(cols))
-	c.cols, c.as = cols, as
-	for i, k := range cols {
-		c.forms[i] = as.form(&t.cols[k])
-	}
-	return c
-}
-
-// newChunk makes one of rows with n texts.
-func newChunk(n int) *chunk {
-	c := &chunk{forms: make([]*form, n), cols: make([]int, n), arrays: make([][]byte, n), as: texts}
-	for i := range n {
-		c.forms[i], c.cols[i] = textForm, i
+// chunkOf empties the session's chunk for columns of t.
+func (s *Sink) chunkOf(t *target, cols []int, as arrays) *chunk {
+	c := &s.chunk
+	c.cols, c.as, c.forms = cols, as, c.forms[:0]
+	for _, k := range cols {
+		c.forms = append(c.forms, as.form(&t.cols[k]))
 	}
 	c.reset()
 	return c
 }
 
-// reset empties the arrays, and leaves their types.
+// chunkOfTexts empties it for rows of n texts.
+func (s *Sink) chunkOfTexts(n int) *chunk {
+	c := &s.chunk
+	c.cols, c.as, c.forms = make([]int, n), texts, slices.Repeat([]*form{textForm}, n)
+	for i := range n {
+		c.cols[i] = i
+	}
+	c.reset()
+	return c
+}
+
+// reset takes the rows out, and leaves the types of the arrays.
 func (c *chunk) reset() {
-	c.clear()
+	c.empty()
+	clear(c.rows)
 	c.rows = c.rows[:0]
 }
 
-func (c *chunk) clear() {
-	for i := range c.arrays {
-		c.arrays[i] = append(c.arrays[i][:0], make([]byte, arrayHeader)...)
+// empty leaves of each array its header, and its memory unless a value was huge.
+func (c *chunk) empty() {
+	for len(c.arrays) < len(c.forms) {
+		c.arrays = append(c.arrays, nil)
+	}
+	for i := range c.forms {
+		a := c.arrays[i][:0]
+		if cap(a) > chunkBytes {
+			a = nil
+		}
+		c.arrays[i] = append(a, make([]byte, arrayHeader)...)
 	}
 	c.bytes = 0
 }
@@ -67,7 +79,7 @@ func (c *chunk) add(row change.Row) {
 		c.forms[i] = textForm
 	}
 	c.as = texts
-	c.clear()
+	c.empty()
 	for _, r := range c.rows {
 		c.append(r)
 	}
@@ -103,10 +115,11 @@ func appendValue(dst []byte, f *form, v change.Value) ([]byte, bool) {
 // args gives the parameters and their formats, extra ones in text form.
 func (c *chunk) args(extra [][]byte) ([][]byte, []int16) {
 	c.argbuf, c.formats = c.argbuf[:0], c.formats[:0]
-	for i, a := range c.arrays {
+	for i, f := range c.forms {
+		a := c.arrays[i]
 		binary.BigEndian.PutUint32(a[0:], 1)
 		binary.BigEndian.PutUint32(a[4:], 1)
-		binary.BigEndian.PutUint32(a[8:], c.forms[i].oid)
+		binary.BigEndian.PutUint32(a[8:], f.oid)
 		binary.BigEndian.PutUint32(a[12:], uint32(len(c.rows)))
 		binary.BigEndian.PutUint32(a[16:], 1)
 		c.argbuf, c.formats = append(c.argbuf, a), append(c.formats, 1)

@@ -110,7 +110,7 @@ func BenchmarkArrays(b *testing.B) {
 	t, changes := benchmarkRows(change.Update)
 	for name, as := range map[string]arrays{"typed": typed, "texts": texts} {
 		b.Run(name, func(b *testing.B) {
-			c := t.newChunk(t.all(), as)
+			c := (&Sink{}).chunkOf(t, t.all(), as)
 			b.ReportAllocs()
 			for b.Loop() {
 				c.reset()

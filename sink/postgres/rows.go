@@ -24,7 +24,7 @@ type statement struct {
 
 // run sends the rows of the entries that want gives, in chunks.
 func (s *Sink) run(ctx context.Context, tp *tablePlan, st statement, want func(*entry) change.Row) error {
-	c := tp.t.newChunk(st.cols, st.as)
+	c := s.chunkOf(tp.t, st.cols, st.as)
 	for i := range tp.entries {
 		row := want(&tp.entries[i])
 		if row == nil {

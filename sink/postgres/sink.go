@@ -55,6 +55,7 @@ type Sink struct {
 	progress string             // the prepared statement that writes the checkpoint
 	held     *change.Change     // a copy of delete(old) whose create(new) comes with the next piece
 	copybuf  []byte
+	chunk    chunk
 	refusals []sink.Refusal // of the open transaction, which cannot be committed with any
 	// awaits are the destination tables, in SQL, of which rows may be waited for.
 	awaits map[string]bool
