@@ -51,6 +51,7 @@ func TestSecuredPath(t *testing.T) {
 	d.edit("registry: embedded", fmt.Sprintf("registry: %s\n  username: sluice\n  password: %s\n  tls: {ca: %s, cert: %s, key: %s}", registry, registryPassword, authority.CA, cert, key))
 	brokers := strings.Join(d.brokers, ", ")
 	s := d.twin()
+	s.edit("deletes: hard", "where: ____ != -1, deletes: hard")
 	s.edit(brokers+"]", fmt.Sprintf("%s]\n  tls: {enabled: true, ca: %s, cert: %s, key: %s}", kafka.Listens(harness.ListenerMutual), authority.CA, cert, key))
 	password := filepath.Join(d.folder, "password")
 	if err := os.WriteFile(password, []byte(harness.Password("capture")+"\n"), 0o600); err != nil {
@@ -70,6 +71,9 @@ func TestSecuredPath(t *testing.T) {
 	waiting.caughtUp(60 * time.Second)
 	execAt(t, ownerSource, `UPDATE `+table+` SET "a ""b"" c" = 'changed' WHERE "order" % 2 = 0`, `DELETE FROM `+table+` WHERE "order" % 5 = 0`,
 		`ALTER TABLE `+table+` ADD "new column" text`, `INSERT INTO `+table+` VALUES (1000, 'o''clock', NULL, '"')`)
+	// A row that enters by the condition while a value of it does not travel is asked for with the sink's rights.
+	execAt(t, ownerSource, `ALTER TABLE `+table+` ALTER "a ""b"" c" SET STORAGE EXTERNAL`, `INSERT INTO `+table+` VALUES (1001, repeat('long', 1000), -1)`,
+		`UPDATE `+table+` SET "ключ" = 1 WHERE "order" = 1001`)
 	waiting.caughtUp(60 * time.Second)
 	waiting.same(table)
 	for _, args := range [][]string{{"config"}, {"status"}, {"snapshot", table}} {

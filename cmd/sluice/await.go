@@ -12,8 +12,11 @@ import (
 	"github.com/sluicecdc/sluice/sink"
 )
 
-// askForRows has capture copy the rows that sinks wait for.
+// askForRows has capture copy the rows that a sink waits for.
 func askForRows(ctx context.Context, cfg *config.Config, client *kafka.Client, wishes []sink.Wish) error {
+	if len(wishes) == 0 {
+		return nil
+	}
 	all := control.Wishes{}
 	for i := range wishes {
 		w := &wishes[i]
@@ -22,7 +25,8 @@ func askForRows(ctx context.Context, cfg *config.Config, client *kafka.Client, w
 			return err
 		}
 	}
-	return control.Write(ctx, client, cfg.Source.Name, all)
+	// The sink's runner writes under its name, perhaps at this moment. Capture has made the topic: it has sent the row.
+	return control.WriteAs(ctx, client, cfg.Source.Name, wishes[0].Sink+"/rows", all)
 }
 
 // rowsByKey is the SQL condition for the rows of a wish. Literals without a type take that of their column.
