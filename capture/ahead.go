@@ -20,6 +20,9 @@ type ahead struct {
 	shapes *shapes
 	source *source
 	unread func(t *change.Table, columns string, rows int)
+	// lacking is told of a row of which only a later version than the log's is there, or none, at a position behind that.
+	// It tells whether the later change will be looked at again, or what is there has to do.
+	lacking func(oid uint32, at change.LSN) (again bool)
 
 	queue []computed
 	next  int // of queue
@@ -242,7 +245,7 @@ func (a *ahead) want(s *shape, row change.Row, moved bool) []change.Value {
 }
 
 // wantWhole asks for the values that a row lacks. The row may not be at a destination yet, which could then
-// not keep what it has.
+// not keep what it has. Values of a later version are not wanted: with the others they would make a row that never was.
 func (a *ahead) wantWhole(s *shape, row change.Row, generated []change.Value) []change.Value {
 	r := reread{shape: s, old: generated, xid: a.xid}
 	var into []change.Value
@@ -256,6 +259,8 @@ func (a *ahead) wantWhole(s *shape, row change.Row, generated []change.Value) []
 				into = make([]change.Value, len(s.table.Columns))
 			}
 			r.columns, r.into = append(r.columns, i), append(r.into, &into[i])
+		} else {
+			r.logged = append(r.logged, place{i, logged})
 		}
 		logged++
 	}

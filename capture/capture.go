@@ -274,6 +274,7 @@ func (c *Capture) attach(ctx context.Context) error {
 		ahead: newAhead(c.shapes, c.noteUnread), copies: newCopies(c), backlog: func() int { return 0 },
 		place: boundary{last: down.Reached()}, shift: l.Shift,
 	}
+	c.decoder.ahead.lacking = c.decoder.copies.lacks
 	for _, g := range down.Recent() {
 		c.decoder.copies.publishedNow(passed{g.XID, g.Commit})
 		if g.XID != 0 {

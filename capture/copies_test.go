@@ -32,11 +32,11 @@ var copiedTables = []copiedTable{
 const copiedKeys = 3000
 
 func (c copiedTable) create(d *db) {
-	d.run(fmt.Sprintf(`CREATE TABLE %[1]s (v bigint NOT NULL, n int, big text, %[2]s); ALTER TABLE %[1]s ALTER big SET STORAGE EXTERNAL`, c.name, c.columns))
+	d.run(fmt.Sprintf(`CREATE TABLE %[1]s (v bigint NOT NULL, n int, big text, h text, %[2]s); ALTER TABLE %[1]s ALTER big SET STORAGE EXTERNAL`, c.name, c.columns))
 	if c.name == "wholes" || c.name == "bag" {
 		d.run("ALTER TABLE " + c.name + " REPLICA IDENTITY FULL")
 	}
-	d.run(fmt.Sprintf(`INSERT INTO %s (v, n, big, %s) SELECT nextval('vs'), g, CASE WHEN g %% 3 = 0 THEN repeat(md5(g::text), 80) END, %s FROM generate_series(1, %d, 2) g`,
+	d.run(fmt.Sprintf(`INSERT INTO %s (v, n, big, h, %s) SELECT nextval('vs'), g, CASE WHEN g %% 3 = 0 THEN repeat(md5(g::text), 80) END, CASE WHEN g %% 3 = 0 THEN md5(g::text) END, %s FROM generate_series(1, %d, 2) g`,
 		c.name, c.key, strings.ReplaceAll(strings.ReplaceAll(c.value, "%[1]d", "g"), "%%", "%"), copiedKeys))
 }
 
@@ -52,7 +52,7 @@ func (c copiedTable) statement(rnd *rand.Rand) string {
 	case x < 35:
 		return fmt.Sprintf("UPDATE %s SET v = nextval('vs'), n = %d WHERE %s", c.name, rnd.IntN(1000), c.where(n))
 	case x < 50:
-		return fmt.Sprintf("UPDATE %s SET v = nextval('vs'), big = repeat(md5('%d'), 100) WHERE %s", c.name, rnd.Int(), c.where(n))
+		return fmt.Sprintf("UPDATE %s SET v = nextval('vs'), big = repeat(md5('%[2]d'), 100), h = md5('%[2]d') WHERE %[3]s", c.name, rnd.Int(), c.where(n))
 	case x < 65:
 		return "DELETE FROM " + c.name + " WHERE " + c.where(n)
 	case x < 75 && c.name != "bag":
@@ -63,7 +63,7 @@ func (c copiedTable) statement(rnd *rand.Rand) string {
 		return "TRUNCATE " + c.name
 	}
 	conflict := " ON CONFLICT DO NOTHING"
-	return fmt.Sprintf("INSERT INTO %s (v, n, big, %s) VALUES (nextval('vs'), %d, repeat(md5('%d'), %d), %s)%s",
+	return fmt.Sprintf("INSERT INTO %[1]s (v, n, big, h, %[2]s) VALUES (nextval('vs'), %[3]d, repeat(md5('%[4]d'), %[5]d), md5('%[4]d'), %[6]s)%[7]s",
 		c.name, c.key, n, rnd.Int(), rnd.IntN(100), fmt.Sprintf(c.value, n), conflict)
 }
 
@@ -254,7 +254,7 @@ func (f *folder) compare(d *db) {
 		want := map[string]int{}
 		ctx, cancel := within()
 		defer cancel()
-		rows, err := d.Query(ctx, "SELECT concat_ws('|', v, coalesce(n::text, 'n'), coalesce(big, 'n'), "+c.key+") FROM "+c.name)
+		rows, err := d.Query(ctx, "SELECT concat_ws('|', v, coalesce(n::text, 'n'), coalesce(big, 'n'), coalesce(h, 'n'), "+c.key+") FROM "+c.name)
 		if err != nil {
 			f.t.Fatal(err)
 		}
@@ -269,7 +269,7 @@ func (f *folder) compare(d *db) {
 		if c.name != "bag" {
 			got = map[string]int{}
 			for _, row := range f.tables[c.name] {
-				cells := []string{row["v"], row["n"], row["big"]}
+				cells := []string{row["v"], row["n"], row["big"], row["h"]}
 				for k := range strings.SplitSeq(c.key, ", ") {
 					cells = append(cells, row[k])
 				}

@@ -201,6 +201,9 @@ func (f *folder) change(c *change.Change) {
 			}
 			return
 		}
+		if h, is := row["h"]; is && h != "n" && !strings.HasPrefix(row["big"], h) && row["big"] != "" {
+			f.problem("%s of %s %s at %s makes a row of two versions: big of %.32s and h of %s", c.Op, name, key, f.group.Commit, row["big"], h)
+		}
 		rows[key] = row
 	}
 }

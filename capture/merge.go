@@ -67,12 +67,36 @@ func (d *decoder) halfway() bool { return d.partial.Commit > d.whole }
 
 // due gives a reading that sees nothing that is not published yet, nil when there is none.
 func (k *copies) due(at change.LSN) *reading {
+	held := false
 	for _, r := range k.ready {
-		if r.rows.View.At() <= at {
+		switch {
+		case r.rows.View.At() > at:
+		case r.copy.waits(at):
+			held = true
+		default:
 			return r
 		}
 	}
+	if held && k.capture.decoder.backlog() == 0 {
+		k.capture.beatSoon() // the stream is idle: a commit of ours passes the place
+	}
 	return nil
+}
+
+// lacks has the copies of a table end behind a position, up to which changes lack values. It tells whether the
+// later changes will be looked at again.
+func (k *copies) lacks(oid uint32, at change.LSN) bool {
+	again := true
+	for _, t := range k.all {
+		switch {
+		case t.OID != oid || !t.active():
+		case t.tired():
+			again = false
+		default:
+			t.lacking = max(t.lacking, at+k.capture.progress.shift())
+		}
+	}
+	return again
 }
 
 // turn tells whether it is the copies' turn: the stream has had as much time as the last chunk took, or

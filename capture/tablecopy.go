@@ -66,9 +66,13 @@ type tableCopy struct {
 
 	ranges   []snapshot.Range // nil until they are planned
 	planning bool
-	missed   int // times that the stream was faster than the snapshot of the whole table
-	busy     map[int]bool
-	retryAt  time.Time // not before; after a fault
+	// lacking is a position up to which changes are in the stream without values that only a later version of their row
+	// still has; held is since when the last chunk waits for the later changes.
+	lacking change.LSN
+	held    time.Time
+	missed  int // times that the stream was faster than the snapshot of the whole table
+	busy    map[int]bool
+	retryAt time.Time // not before; after a fault
 
 	resumed time.Time // when rowsAt rows were published, for the rate
 	rowsAt  int64
@@ -123,6 +127,25 @@ func (t *tableCopy) finish(chunk int) bool {
 	t.Chunks, t.ChunksDone = len(t.ranges), t.Prefix+len(t.Ahead)
 	return t.Prefix == len(t.ranges)
 }
+
+// mostHeld is how long the last rows of a copy wait for rows that are written again faster than they are read. Behind
+// it values of a later version do.
+const mostHeld = 10 * time.Second
+
+// waits tells whether the copy cannot end at a position: a change before it lacks values, and is made good by a later one
+// that travels whole only while the table is copied.
+func (t *tableCopy) waits(at change.LSN) bool {
+	if at >= t.lacking || t.Prefix+len(t.Ahead) < len(t.ranges)-1 {
+		return false
+	}
+	if t.held.IsZero() {
+		t.held = time.Now()
+	}
+	return true
+}
+
+// tired tells whether it has waited for long enough.
+func (t *tableCopy) tired() bool { return !t.held.IsZero() && time.Since(t.held) > mostHeld }
 
 // split puts two ranges in the place of one.
 func (t *tableCopy) split(chunk int, parts []snapshot.Range) {

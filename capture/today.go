@@ -1,9 +1,11 @@
 package capture
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -23,7 +25,12 @@ type reread struct {
 	old     []change.Value  // generated columns of the row, for the key
 	xid     uint32
 	found   bool
+	// logged are the columns that have travelled, with their places in row, when only a row in this version is wanted.
+	logged []place
 }
+
+// place is where a row of the log has a column of the table.
+type place struct{ column, at int }
 
 // read answers a.rereads, after a.asks: computed columns may be part of the key.
 func (a *ahead) read(ctx context.Context) error {
@@ -56,21 +63,49 @@ func (a *ahead) read(ctx context.Context) error {
 		return err
 	}
 	for i, r := range asked {
-		r.settle(asks[i].into)
+		if err := a.settle(r, asks[i].into); err != nil {
+			return err
+		}
 	}
 	a.tellUnread()
 	return nil
 }
 
-// settle takes an answer: whether the row is there, and its values.
-func (r *reread) settle(answer []change.Value) {
-	if string(answer[0].Data) != "t" {
-		return
+// settle takes an answer: whether the row is there, its values and, for one version, whether it is that.
+func (a *ahead) settle(r *reread, answer []change.Value) error {
+	there, values := string(answer[0].Data) == "t", answer[1:1+len(r.into)]
+	if version := answer[1+len(r.into):]; len(version) > 0 && !(there && r.is(version)) {
+		at, err := change.ParseLSN(string(version[0].Data))
+		if err != nil {
+			return err
+		}
+		if again := a.lacking(r.shape.table.OID, at); again {
+			return nil
+		}
+	}
+	if !there {
+		return nil
 	}
 	for i := range r.into {
-		*r.into[i] = answer[1+i]
+		*r.into[i] = values[i]
 	}
 	r.found = true
+	return nil
+}
+
+// is tells whether a row that was read is as the change has left it: the transaction of the change wrote it or, in a
+// subtransaction, which has a number of its own, all that has travelled is the same.
+func (r *reread) is(version []change.Value) bool {
+	if string(version[1].Data) == strconv.FormatUint(uint64(r.xid), 10) {
+		return true
+	}
+	for n, p := range r.logged {
+		was, is := r.row[p.at], version[2+n]
+		if (was.Format == change.Null) != (is.Format == change.Null) || was.Format == is.Format && !bytes.Equal(was.Data, is.Data) {
+			return false
+		}
+	}
+	return true
 }
 
 // tellUnread names the tables with rows that were not found and whose values are not unchanged either.
@@ -114,7 +149,7 @@ func (r *reread) ask(q *question) ask {
 // target gives the question for a row of today's table, nil when it has the key or the columns no more.
 func (a *ahead) target(ctx context.Context, r *reread, known map[string]*question) (*question, error) {
 	t := r.shape.table
-	id := fmt.Sprint(t.OID, r.columns)
+	id := fmt.Sprint(t.OID, r.columns, len(r.logged))
 	if q, asked := known[id]; asked {
 		return q, nil
 	}
@@ -182,6 +217,20 @@ func (s *source) nameOf(ctx context.Context, oid uint32) (string, error) {
 	return strings.Join(names, ""), nil
 }
 
+// loggedFormat is the format in which the log has the values of a column, of which v is one.
+func loggedFormat(v change.Value, t change.Type) int16 {
+	switch v.Format {
+	case change.Binary:
+		return 1
+	case change.Text:
+		return 0
+	}
+	return wireFormat(t)
+}
+
+// position asks for one of the log behind all that the statement sees.
+const position = "(CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_insert_lsn() END)::text"
+
 // question asks for the row of a key in today's table, whose columns may have other names by now. It is
 // nil when the table or one of them is gone.
 func (r *reread) question(from string, names map[int16]string) *question {
@@ -193,6 +242,14 @@ func (r *reread) question(from string, names map[int16]string) *question {
 		there = there && names[col.Attnum] != ""
 		values = append(values, "r."+names[col.Attnum])
 		q.formats = append(q.formats, wireFormat(col.Type))
+	}
+	if r.logged != nil {
+		values, q.formats = append(values, position, "r.xmin::text"), append(q.formats, 0, 0)
+	}
+	for _, p := range r.logged {
+		there = there && names[t.Columns[p.column].Attnum] != ""
+		values = append(values, "r."+names[t.Columns[p.column].Attnum])
+		q.formats = append(q.formats, loggedFormat(r.row[p.at], t.Columns[p.column].Type))
 	}
 	var on []string
 	for n, i := range t.Key {
