@@ -58,6 +58,37 @@ func (d *deployment) says(args []string, parts ...string) {
 	says(d.t, strings.Join(strings.Fields(out), " "), parts...)
 }
 
+// A few deletions are held that would take many rows of a table with them which is not the sink's. It is decided as any
+// other; the destination's foreign key does the rest.
+func TestBreakerHoldsACascade(t *testing.T) {
+	d := newDeployment(t, drawn(seedOf(t)), []string{"public.people"}, withMore(""))
+	d.exec("create table people (id int primary key, name text)", "insert into people select g, 'name ' || g from generate_series(1, 3000) g")
+	d.start("capture")
+	sinks := d.start("sink")
+	d.caughtUp(60 * time.Second)
+	execAt(t, d.destination, "create table bills (id int primary key, person int references people on delete cascade)",
+		"insert into bills select g, g % 30 + 1 from generate_series(1, 6000) g")
+	d.stop(sinks) // foreign keys are looked up once
+	sinks = d.start("sink")
+	d.exec("delete from people where id <= 2")
+	d.caughtUp(60 * time.Second)
+	d.exec("begin; insert into people values (4000, 'new'); delete from people where id between 3 and 7; commit")
+	w := d.awaitState("copy", sink.StateHeld).Waiting
+	if w == nil || w.Rows != 1400 || w.Of != 5600 || w.Kind != sink.HoldDeletes || w.To != "public.people" || w.Reached != "public.bills" || len(w.Samples) != 5 {
+		t.Fatalf("%+v", w)
+	}
+	d.says([]string{"status"}, "sink copy held", "1400 rows of public.bills, which refer to public.people, would be removed or changed with what is deleted there, 25% of about 5600 within 1m")
+	d.expectCount("select count(*) from bills", 5600)
+	sinks.Kill()
+	sinks = d.start("sink")
+	d.awaitState("copy", sink.StateHeld)
+	d.says([]string{"approve", "copy"}, "it is applied")
+	d.caughtUp(60 * time.Second)
+	d.same("public.people")
+	d.expectCount("select count(*) from bills", 4600)
+	d.stop(sinks)
+}
+
 // A DELETE of 50,000 rows by accident is held, at two sinks, while the sink of another table and the slot go on.
 // One is approved, one skipped, under kills of the process of the sinks.
 func TestBreakerHoldsAnAccident(t *testing.T) {

@@ -63,6 +63,7 @@ type guard struct {
 	refuses bool   // truncate: refuse
 
 	open, done [2]window // now, and at the checkpoint; by tally
+	reaches    reaches
 	enough     [2]known
 	touched    bool       // open is not done
 	removed    int64      // by what is not committed yet
@@ -152,10 +153,12 @@ func (b *breaker) Resume(ctx context.Context) (Checkpoint, error) {
 		switch {
 		case committed:
 			g.done = g.open
+			g.reaches.settle()
 		case cp.Commit == b.at:
 			g.open = g.done
+			g.reaches.restore()
 		default: // another process served the sink meanwhile
-			g.open, g.done = [2]window{}, [2]window{}
+			g.open, g.done, g.reaches = [2]window{}, [2]window{}, reaches{}
 		}
 		g.begin()
 		g.enough = [2]known{}
@@ -180,6 +183,10 @@ func (b *breaker) Apply(ctx context.Context, batch *Batch) error {
 	if !batch.Open {
 		b.tried = batch.Checkpoint.Commit
 	}
+	far, breach, err := b.reaching(ctx, given.Changes)
+	if err != nil {
+		return err
+	}
 	for i := 0; i < len(given.Changes); i++ {
 		if given.Changes[i].Op == change.Sweep && i > 0 {
 			// What it removes depends on what comes before.
@@ -187,7 +194,7 @@ func (b *breaker) Apply(ctx context.Context, batch *Batch) error {
 				return b.explain(ctx, given.Changes, err)
 			}
 			b.forwarded()
-			given.Changes, i = given.Changes[i:], 0
+			given.Changes, far, i = given.Changes[i:], far-i, 0
 		}
 		held, err := b.weigh(ctx, &given.Changes[i])
 		if err != nil {
@@ -195,6 +202,10 @@ func (b *breaker) Apply(ctx context.Context, batch *Batch) error {
 		}
 		if held {
 			return b.trip(given.Changes, i, batch.Open)
+		}
+		if i == far && breach != nil {
+			b.breach = breach
+			return b.end()
 		}
 	}
 	if err := b.Sink.Apply(ctx, &given); err != nil {
@@ -242,6 +253,7 @@ func (b *breaker) settle(commit change.LSN) {
 	for _, g := range b.guards {
 		if g.touched {
 			g.done = g.open
+			g.reaches.settle()
 		}
 		if g.skipped > 0 {
 			b.log.Warn("changes were left out, as sluice skip said: the destination differs from the source there", "table", g.source, "changes", g.skipped, "lsn", commit)

@@ -22,6 +22,7 @@ type ledger struct {
 	rows            int64 // that each table has
 	asked           int
 	strays          int64
+	reached         int64 // rows of invoices with each of people
 	closed          int
 }
 
@@ -56,6 +57,17 @@ func (l *ledger) CountRows(context.Context, *change.Table) (int64, error) {
 
 func (l *ledger) Strays(context.Context, *change.Change) (int64, []string, error) {
 	return l.strays, []string{"id=7"}, nil
+}
+
+func (l *ledger) Reach(_ context.Context, t *change.Table, ids []change.Row) ([]Reached, error) {
+	rows := int64(len(ids))
+	if ids == nil {
+		rows = l.rows
+	}
+	if t != people || l.reached == 0 {
+		return nil, nil
+	}
+	return []Reached{{"public", "invoices", rows * l.reached}}, nil
 }
 
 func (l *ledger) Find(context.Context, *change.Table, change.Row) (change.Row, error) {

@@ -282,12 +282,12 @@ func (r *Runner) hold(ctx context.Context, held *HeldError, changed <-chan struc
 	if r.failed.IsZero() {
 		r.failed = time.Now()
 	}
+	if !r.shown {
+		r.shown = r.post(ctx, w) // before another process can serve the sink, or a person sees it: what was counted is forgotten then
+	}
 	r.status.hold(w)
 	if err := r.closeDestination(); err != nil {
 		r.log.Warn("sink is held and keeps its lease", "error", err)
-	}
-	if !r.shown {
-		r.shown = r.post(ctx, w)
 	}
 	look := r.looking.Next()
 	if r.shown && held.Waiting != nil && r.deps.Steering != nil {

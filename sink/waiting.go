@@ -19,6 +19,7 @@ type Waiting struct {
 	Reason string     `json:"reason"`
 	// The rest is known of what the breaker and a refused TRUNCATE hold.
 	To      string   `json:"to,omitempty"`      // the destination table
+	Reached string   `json:"reached,omitempty"` // another one, of which Rows are: they would go, or be changed, with deletions from To
 	Rows    int64    `json:"rows,omitempty"`    // that the window would remove or rewrite with the whole group
 	More    bool     `json:"more,omitempty"`    // Rows were not counted to their end
 	Of      int64    `json:"of_rows,omitempty"` // about how many rows the table has
@@ -46,6 +47,9 @@ func (w *Waiting) Counted() string {
 		more = "more than "
 	}
 	text := fmt.Sprintf("%s%d rows of %s would be %s", more, w.Rows, w.To, w.Kind.what())
+	if w.Reached != "" {
+		text = fmt.Sprintf("%d rows of %s, which refer to %s, would be removed or changed with what is deleted there", w.Rows, w.Reached, w.To)
+	}
 	if w.Of > 0 {
 		text += fmt.Sprintf(", %s of about %d", percent(float64(int(w.Share*1000))/1000), w.Of)
 	}

@@ -16,6 +16,8 @@ type reference struct {
 	columns    []string // of the foreign key, quoted
 	action     byte     // pg_constraint.confdeltype
 	to         string   // the table that it refers to, in SQL
+	refers     []string // its columns that are referred to, quoted
+	readable   bool     // the sink's role may read the table that refers
 }
 
 // What a foreign key does when a row that it refers to is deleted (pg_constraint.confdeltype).
@@ -38,7 +40,7 @@ func (r *reference) follows() bool {
 // readReferences walks from a table to those from which a delete removes rows, and lists the foreign keys that
 // it meets. Partitions stand for the table that they are part of.
 const readReferences = `WITH RECURSIVE referrer AS (
-	SELECT c.oid, c.conname, c.conrelid, c.conkey, c.confdeltype,
+	SELECT c.oid, c.conname, c.conrelid, c.conkey, c.confrelid, c.confkey, c.confdeltype,
 		coalesce(pg_catalog.pg_partition_root(c.conrelid)::oid, c.conrelid) AS child,
 		coalesce(pg_catalog.pg_partition_root(c.confrelid)::oid, c.confrelid) AS parent
 	FROM pg_catalog.pg_constraint c WHERE c.contype = 'f' AND c.conparentid = 0
@@ -48,7 +50,10 @@ const readReferences = `WITH RECURSIVE referrer AS (
 )
 SELECT r.conname, r.child, n.nspname, t.relname, r.confdeltype, pn.nspname, p.relname,
 	(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ',' ORDER BY k.n) FROM pg_catalog.unnest(r.conkey) WITH ORDINALITY AS k (attnum, n)
-		JOIN pg_catalog.pg_attribute a ON a.attrelid = r.conrelid AND a.attnum = k.attnum)
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = r.conrelid AND a.attnum = k.attnum),
+	(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ',' ORDER BY k.n) FROM pg_catalog.unnest(r.confkey) WITH ORDINALITY AS k (attnum, n)
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = r.confrelid AND a.attnum = k.attnum),
+	pg_catalog.has_table_privilege(r.child, 'SELECT')
 FROM referrer r JOIN emptied e ON r.parent = e.rel
 JOIN pg_catalog.pg_class t ON t.oid = r.child JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
 JOIN pg_catalog.pg_class p ON p.oid = r.parent JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
@@ -61,7 +66,7 @@ func (s *Sink) references(ctx context.Context, name string) (all []reference, er
 		oid, _ := strconv.ParseUint(string(r[1]), 10, 32) // a catalog's number
 		all = append(all, reference{
 			constraint: string(r[0]), oid: uint32(oid), schema: string(r[2]), name: string(r[3]),
-			action: r[4][0], to: qualified(string(r[5]), string(r[6])), columns: splitQuoted(string(r[7])),
+			action: r[4][0], to: qualified(string(r[5]), string(r[6])), columns: splitQuoted(string(r[7])), refers: splitQuoted(string(r[8])), readable: string(r[9]) == "t",
 		})
 	}
 	return all, err

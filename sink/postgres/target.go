@@ -21,6 +21,7 @@ type target struct {
 	// archive is the archive table in SQL, archived lists the columns that move to it, quoted.
 	archive  string
 	archived []string
+	paths    []path // that deletions take; nil until they are asked for
 }
 
 // column is one destination column that is written, at the same index as in the table and its rows.
