@@ -194,7 +194,7 @@ func (d *deployment) command(args ...string) (output string, status int) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, append(args, "-c", d.config)...)
 	cmd.Env = append(os.Environ(), d.env()...)
