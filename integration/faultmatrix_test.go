@@ -213,6 +213,7 @@ func (v *victim) die(k kind, p point, step int, random *rand.Rand) (killed bool)
 	k.work(v.deployment, step, k.rows)
 	if k.mend != nil && v.outlives(mortal) {
 		k.mend(v.deployment)
+		v.replays(mortal)
 	}
 	select {
 	case <-mortal.Done():
@@ -245,6 +246,19 @@ func (v *victim) outlives(p *process.Process) (alive bool) {
 		}
 	})
 	return alive
+}
+
+// replays waits until nothing is parked any more or the process has died: a busy machine may take long to begin with it.
+func (v *victim) replays(p *process.Process) {
+	v.t.Helper()
+	eventually(v.t, 2*time.Minute, "what is parked to be replayed or the process to die", func() bool {
+		select {
+		case <-p.Done():
+			return true
+		default:
+			return scan[bool](v.t, v.destination, "select parked = 0 from sluice.progress")
+		}
+	})
 }
 
 // perRow is how long a row of a large transaction may take on its way, on a slow machine.
