@@ -75,7 +75,7 @@ func TestVerifyAPICountsParkedRowsApart(t *testing.T) {
 	d.served(time.Minute) // so that what follows is not collapsed with it
 	d.exec("update customers set stage = 'lost' where id = 10")
 	d.exec("update customers set full_name = 'c11' where id = 11") // as the API has it, by now
-	api.edit(func(rows map[string]map[string]json.RawMessage) { // parked all the same
+	api.edit(func(rows map[string]map[string]json.RawMessage) {    // parked all the same
 		rows["/api/customers/7"]["name"] = json.RawMessage(`"tampered"`)
 	})
 	parked := []string{"billing.public.customers parked 10 ", "billing.public.customers parked 108 ", "billing.public.customers parked 61 ",
