@@ -3,10 +3,17 @@ package capture
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"github.com/sluicecdc/sluice/internal/retry"
 )
 
+// letsGo is how long a teardown waits for a slot that is in use: the server's process ends some time after the capture that
+// it served.
+const letsGo = 10 * time.Second
+
 // Teardown drops the slot and the publication and tells what it dropped; what is not there is no
-// error. It refuses while the slot is in use, and then drops nothing. Changes from here on are not
+// error. It refuses when the slot stays in use, and then drops nothing. Changes from here on are not
 // kept for anybody, and PostgreSQL may remove its log.
 func Teardown(ctx context.Context, cfg Config) (dropped []string, err error) {
 	cfg = cfg.WithDefaults()
@@ -15,7 +22,7 @@ func Teardown(ctx context.Context, cfg Config) (dropped []string, err error) {
 		return nil, err
 	}
 	defer s.close()
-	info, err := s.slot(ctx, cfg.Slot)
+	info, err := s.idleSlot(ctx, cfg.Slot)
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +48,20 @@ func Teardown(ctx context.Context, cfg Config) (dropped []string, err error) {
 		return dropped, fmt.Errorf("cannot drop publication %s on %s: %w; as its owner run: DROP PUBLICATION %s", cfg.Publication, s.where, err, quote(cfg.Publication))
 	}
 	return append(dropped, "publication "+cfg.Publication), nil
+}
+
+// idleSlot looks at a slot, for as long as it is in use and may be left yet.
+func (s *source) idleSlot(ctx context.Context, name string) (info slotInfo, err error) {
+	pause := retry.Backoff{First: 20 * time.Millisecond, Most: 500 * time.Millisecond}
+	for began := time.Now(); ; {
+		info, err = s.slot(ctx, name)
+		if err != nil || !info.Active || time.Since(began) > letsGo {
+			return info, err
+		}
+		if err := retry.Wait(ctx, pause.Next()); err != nil {
+			return info, err
+		}
+	}
 }
 
 func (s *source) dropSlot(ctx context.Context, name string) error {

@@ -404,21 +404,8 @@ func TestHTTPParking(t *testing.T) {
 // Rows of an API are verified by a lookup of each, while the source goes on changing; what somebody has edited there is found and
 // sent again.
 func TestVerifyAPI(t *testing.T) {
-	api := newBillingAPI(seedOf(t))
-	server := httptest.NewServer(api)
-	t.Cleanup(server.Close)
-	d := newDeployment(t, 15, []string{"public.customers", "public.staff"}, func(text string) string {
-		text = strings.Replace(withAPI(text, server.URL), `delete: {path: "/customers/{id}"}`, `delete: {path: "/customers/{id}"}
-        lookup: {path: "/customers/{id}"}`, 1)
-		return strings.Replace(text, `patch: {path: "/staff/{id}"}`, `patch: {path: "/staff/{id}"}
-        lookup: {path: "/staff/{id}", present: "!has(body.active)", fields: {name: body.name}}`, 1)
-	})
-	if err := os.WriteFile(filepath.Join(d.folder, "token"), []byte("t0ken\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	d.exec("create table customers (id bigint primary key, full_name text, stage text, balance numeric, tags text[], doc jsonb, seen timestamptz)",
-		"alter table customers replica identity full", "create table staff (id int primary key, name text, photo text)",
-		"insert into customers select i, 'c' || i, case when i % 3 > 0 then 'won' end, i * 1.10, array['a', null], jsonb_build_object('n', 12345678901234567890 + i), now() from generate_series(1, 600) i",
+	d, api := newLooked(t, seedOf(t), 15, nil)
+	d.exec("insert into customers select i, 'c' || i, case when i % 3 > 0 then 'won' end, i * 1.10, array['a', null], jsonb_build_object('n', 12345678901234567890 + i), now() from generate_series(1, 600) i",
 		"insert into staff select i, 'n' || i from generate_series(1, 50) i")
 	capture, sink := d.start("capture"), d.start("sink")
 	d.served(time.Minute)

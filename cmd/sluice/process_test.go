@@ -182,7 +182,7 @@ func TestCaptureOutlivesItsSinks(t *testing.T) {
 	stop := s.background("run")
 	s.eventually("the sink has stopped", func() bool {
 		r := command(t.Context(), "status", "-c", s.config)
-		return strings.Contains(r.out, "stopped") && strings.Contains(r.out, "streaming")
+		return strings.Contains(r.out, "parking ends") && strings.Contains(r.out, "streaming") // for good, and not between two attempts
 	})
 	if s.ready() {
 		t.Error("it calls itself ready")

@@ -228,5 +228,8 @@ const statementRefuses = `			RAISE EXCEPTION USING ERRCODE = 'insufficient_privi
 				DETAIL = $detail, HINT = $hint, SCHEMA = $schema, TABLE = $name, CONSTRAINT = $constraint;
 `
 
-const statementRecords = `			INSERT INTO sluice.foreign_writes (sink, source, destination, operation) VALUES ($sink, $source, $table, TG_OP);
+// statementRecords leaves out what has a record already: the trigger fires for the table and for each partition that go with it.
+const statementRecords = `			INSERT INTO sluice.foreign_writes (sink, source, destination, operation) SELECT $sink, $source, $table, TG_OP
+			WHERE NOT EXISTS (SELECT FROM sluice.foreign_writes WHERE sink = $sink AND source = $source AND destination = $table AND operation = TG_OP
+				AND transaction = pg_current_xact_id() AND at >= statement_timestamp());
 `

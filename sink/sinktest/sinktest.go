@@ -104,7 +104,7 @@ func Run(t *testing.T, fresh Factory) {
 		{"random", testRandom},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			c.run(t, &bench{t: t, ctx: ctx, to: fresh(t)})
 		})
