@@ -59,6 +59,7 @@ func (d *deployment) placed(args ...string) {
 // Rows are copied again on demand: some, all, for one sink; the wish outlives capture, and can be paused,
 // resumed and cancelled from anywhere.
 func TestCopyOnDemand(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 18, []string{"public.items", "public.loose"}, func(s string) string {
 		return strings.Replace(s, "kafka:", "  snapshot: {chunk: 64kB}\nkafka:", 1)
 	})
@@ -133,6 +134,7 @@ func (d *deployment) expectCount(query string, want int64) {
 // Tables that are large for their chunks are copied while they are written to and everything is killed; one
 // is added on the way and copied alone. Nothing is lost, and the destination has the rows of the source.
 func TestCopiesUnderKills(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	const late = "      - {from: public.late, deletes: hard, truncate: apply}\n"
 	d := newDeployment(t, 15, []string{"public.wide", "public.loose", "public.late"}, func(s string) string {

@@ -59,6 +59,7 @@ var followings = []following{
 // Each schema change arrives in its place between the rows, under each extent of evolve; what is not
 // followed holds the sink until the statements that it names were run.
 func TestSinkFollowsSchemaChanges(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) {
 			t.Parallel()
@@ -227,6 +228,7 @@ func columnsOf(t *testing.T, dsn, table string) []string {
 
 // A sink that is killed while schema changes come, again and again, ends with the source's rows.
 func TestSinkKilledAmongSchemaChanges(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 18, []string{"public.t"}, func(text string) string {
 		text = strings.Replace(text, "kafka:", "  ddl: trigger\nkafka:", 1) // a default is forgotten in a rewrite
 		return strings.Replace(text, "type: postgres\n", "type: postgres\n    evolve: all\n", 1)

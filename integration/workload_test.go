@@ -39,6 +39,7 @@ func TestRandomWorkloadUnderKills(t *testing.T) { randomWorkload(t, true) }
 func drawn(seed uint64) int { return []int{15, 18}[seed%2] }
 
 func randomWorkload(t *testing.T, kills bool) {
+	t.Parallel()
 	seed := seedOf(t)
 	d := newDeployment(t, drawn(seed), load.TableNames(), nil)
 	w := load.New(load.Config{DSN: d.source, Seed: seed, PerSecond: 400})
