@@ -149,9 +149,8 @@ func (d *deployment) obey(name, reason string, f *following) {
 	if !ok {
 		d.t.Fatalf("sink %s is held without a statement: %s", name, reason)
 	}
-	if metric := d.metric(`sluice_sink_held{reason="schema",sink="` + name + `",table="public.` + f.table + `"}`); metric != "1" {
-		d.t.Errorf("sluice_sink_held of %s and %s is %q", name, f.table, metric)
-	}
+	series := `sluice_sink_held{reason="schema",sink="` + name + `",table="public.` + f.table + `"}`
+	eventually(d.t, 30*time.Second, series+" to be 1", func() bool { return d.metric(series) == "1" }) // 0 between one reason and the next
 	if f.byHand != "" {
 		run = strings.ReplaceAll(f.byHand, "$", `"`+name+`"`)
 	}
