@@ -154,9 +154,7 @@ func (d *deployment) obey(name, reason string, f *following) {
 	if f.byHand != "" {
 		run = strings.ReplaceAll(f.byHand, "$", `"`+name+`"`)
 	}
-	for _, statement := range strings.Split(run, "; ") {
-		execAt(d.t, d.destination, statement)
-	}
+	execAt(d.t, d.destination, run) // in one transaction: a sink that looks in the middle would be held for what is left to do
 }
 
 // heldSinks gives the reasons of the sinks that are held, by what sluice status says.

@@ -156,7 +156,7 @@ func (d *deployment) runAsTold(reason string) {
 	if !ok {
 		d.t.Fatalf("held without a statement: %s", reason)
 	}
-	execAt(d.t, d.destination, strings.Split(run, "; ")...)
+	execAt(d.t, d.destination, run) // in one transaction, as obey does
 }
 
 // endsAs compares what destinations hold, and what held them.
