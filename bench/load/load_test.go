@@ -32,7 +32,6 @@ func ask(t *testing.T, conn *pgx.Conn, sql string) (answer string) {
 }
 
 func TestOrdersFollowFromTheSeed(t *testing.T) {
-	t.Parallel()
 	const digest = "select md5(string_agg(o::text, ',' order by id)) from orders o"
 	var sums []string
 	for _, orders := range []load.Orders{{Seed: 7, First: 1, Rows: 5000}, {Seed: 7, First: 1, Rows: 5000, Commit: 1000}, {Seed: 8, First: 1, Rows: 5000}} {
@@ -51,7 +50,6 @@ func TestOrdersFollowFromTheSeed(t *testing.T) {
 }
 
 func TestOrdersCommitAsTold(t *testing.T) {
-	t.Parallel()
 	conn := connect(t, harness.SharedPostgres(t, 15).NewDatabase())
 	if err := load.CreateOrders(t.Context(), conn); err != nil {
 		t.Fatal(err)
@@ -76,7 +74,6 @@ func TestOrdersCommitAsTold(t *testing.T) {
 
 // TestWorkloadRepeats runs one session twice: alone, all that it does follows from the seed.
 func TestWorkloadRepeats(t *testing.T) {
-	t.Parallel()
 	var states [2]string
 	for i := range states {
 		dsn := harness.SharedPostgres(t, 15).NewDatabase()
@@ -99,7 +96,6 @@ func TestWorkloadRepeats(t *testing.T) {
 }
 
 func TestWorkloadKeepsTheSumAndDoesEverything(t *testing.T) {
-	t.Parallel()
 	dsn := harness.SharedPostgres(t, 18).NewDatabase()
 	w := load.New(load.Config{DSN: dsn, Seed: 1, Transactions: 200})
 	if err := w.Prepare(t.Context()); err != nil {
@@ -125,7 +121,6 @@ func TestWorkloadKeepsTheSumAndDoesEverything(t *testing.T) {
 }
 
 func TestWorkloadStopsAndSurvivesARestart(t *testing.T) {
-	t.Parallel()
 	pg := harness.Postgres(t, harness.Options{Version: 15})
 	w := load.New(load.Config{DSN: pg.NewDatabase(), Seed: 3})
 	if err := w.Prepare(t.Context()); err != nil {
@@ -162,7 +157,6 @@ func until(t *testing.T, done func() bool) {
 
 // TestEvolvingRepeats runs migrations among writers twice: they follow from the seed, whatever the writers do.
 func TestEvolvingRepeats(t *testing.T) {
-	t.Parallel()
 	var statements [2]string
 	for i := range statements {
 		dsn := harness.SharedPostgres(t, 18).NewDatabase()

@@ -16,10 +16,8 @@ import (
 )
 
 func TestPostgresSurvivesStopAndKill(t *testing.T) {
-	t.Parallel()
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprint(version), func(t *testing.T) {
-			t.Parallel()
 			pg := harness.Postgres(t, harness.Options{Version: version, Settings: map[string]string{"max_slot_wal_keep_size": "64MB"}})
 			dsn := pg.NewDatabase()
 			query(t, dsn, "create table t as select 1 as n")
@@ -46,7 +44,6 @@ func TestPostgresSurvivesStopAndKill(t *testing.T) {
 }
 
 func TestSharedPostgresGivesDatabasesOfTheirOwn(t *testing.T) {
-	t.Parallel()
 	var dsns [2]string
 	t.Run("tests", func(t *testing.T) {
 		for i := range dsns {
@@ -68,7 +65,6 @@ func TestSharedPostgresGivesDatabasesOfTheirOwn(t *testing.T) {
 }
 
 func TestFreshPostgresHasItsOwnIdentifier(t *testing.T) {
-	t.Parallel()
 	const sql = "select system_identifier::text from pg_control_system()"
 	a := harness.Postgres(t, harness.Options{Version: 15})
 	b := harness.Postgres(t, harness.Options{Version: 15, Fresh: true})
@@ -78,7 +74,6 @@ func TestFreshPostgresHasItsOwnIdentifier(t *testing.T) {
 }
 
 func TestKafkaSurvivesKill(t *testing.T) {
-	t.Parallel()
 	k := harness.Kafka(t, harness.KafkaOptions{})
 	topic := harness.Unique("topic")
 	createTopic(t, k.Addrs(), topic)
@@ -93,7 +88,6 @@ func TestKafkaSurvivesKill(t *testing.T) {
 }
 
 func TestKafkaClusterOfThree(t *testing.T) {
-	t.Parallel()
 	if os.Getenv("SLUICE_REQUIRE_SERVERS") == "" {
 		t.Skip("starts three brokers; set SLUICE_REQUIRE_SERVERS=1 to run it")
 	}
