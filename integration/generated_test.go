@@ -13,7 +13,10 @@ import (
 func TestGeneratedTypes(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []string{binaryMode, textMode} {
-		t.Run(mode, func(t *testing.T) { newTypeRun(t, newMatrix(), 15, mode).generated() })
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			newTypeRun(t, newMatrix(), 15, mode).generated()
+		})
 	}
 }
 
