@@ -20,9 +20,10 @@ race: ## unit tests and fuzz seeds with the race detector, real servers where th
 	@echo "unit tests and fuzz seeds, -race"
 	$(REAL) go test -race -timeout 10m $(UNIT)
 
+# Most of these tests wait most of their time: three beside each other keep two cores busy.
 integration: ## end-to-end tests on real PostgreSQL and Kafka
 	@echo "integration tests"
-	$(REAL) go test -p 1 -timeout 20m ./integration/... ./bench/...
+	$(REAL) go test -p 2 -parallel 3 -timeout 20m ./integration/... ./bench/...
 
 servers: ## install and cache the servers and tools that tests need
 	@.ci/servers
@@ -39,7 +40,7 @@ copies: servers ## many seeds of the random tests of copies, some ten minutes
 
 faults: servers ## break everything: every point of the path, every wire, every server; writes docs/fault-matrix.md
 	SLUICE_FAULTS=$(CURDIR)/docs/fault-matrix.md SLUICE_FAULT_ROWS=1000000 $(REAL) go test ./integration \
-		-run 'TestFaultMatrix|TestFaultsOnEveryWire|TestZombies|TestServersDie|TestTransactionLargerThanMemory|TestFailoverBehindKafka|TestKafkaTransactions|TestDiskFull|TestClockSteps' -count=1 -timeout 60m -v
+		-run 'TestFaultMatrix|TestFaultsOnEveryWire|TestZombies|TestServersDie|TestTransactionLargerThanMemory|TestFailoverBehindKafka|TestKafkaTransactions|TestDiskFull|TestClockSteps' -count=1 -parallel 1 -timeout 60m -v
 
 soak: servers ## an hour of one fault after the other under a steady load; writes docs/soak.md; SLUICE_SOAK=10m is shorter
 	SLUICE_SOAK=$${SLUICE_SOAK:-1h} SLUICE_SOAK_REPORT=$(CURDIR)/docs/soak.md $(REAL) go test ./integration -run TestSoak -count=1 -timeout 90m -v

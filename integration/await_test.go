@@ -39,6 +39,7 @@ const lacking = `
 // Rows that start to belong without their TOASTed values are asked for and arrive whole, many of one statement and few
 // at a time, while rows change on and the sinks and capture are killed.
 func TestLackingRowsArriveWhole(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 8))
 	d := newDeployment(t, drawn(seed), []string{"public.deals"}, func(text string) string {
@@ -103,6 +104,7 @@ func TestLackingRowsArriveWhole(t *testing.T) {
 // Rows that capture does not send are shown for as long as they are waited for, and nobody is told that the destination
 // is complete.
 func TestRowsThatCaptureDoesNotSend(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.deals"}, func(text string) string {
 		return strings.Replace(text, "{from: public.deals, ", "{from: public.deals, where: stage == 'won', ", 1)
 	})

@@ -39,6 +39,7 @@ console: {`, 1)
 // What check-ddl prints is reviewed as it stands in testdata/checkddl: a statement, a blank line, the
 // output and the exit status.
 func TestCheckDDL(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.customers"}, fourSinks)
 	d.name, d.config = "crm", filepath.Base(d.config) // commands run in its folder
 	d.exec(`create type mood as enum ('sad', 'ok')`, `create type point3 as (x int, y int, z int)`, `create domain feeling as mood`, `create domain cents as numeric(12,2) check (value >= 0)`,

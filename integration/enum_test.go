@@ -9,6 +9,7 @@ import (
 // A value that an enum type gets while rows are written arrives in its place, in a column and in an array:
 // the schema of the topic stays as it is, and the destination's type gets the value.
 func TestEnumValueArrives(t *testing.T) {
+	t.Parallel()
 	d := newFollowing(t, "public.t")
 	const mood = "create type mood as enum ('sad', 'happy')"
 	execAt(t, d.destination, mood)

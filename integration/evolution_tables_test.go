@@ -10,6 +10,7 @@ import (
 // A table is followed through its names, schemas, partitions and the publication, or named where it
 // cannot be; the others go on.
 func TestEvolutionOfTables(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("postgres %d", version), func(t *testing.T) {
 			t.Parallel()
@@ -92,12 +93,14 @@ func (d *deployment) otherTable(table string) {
 // Log from before a statement, decoded after it, has the shape of its time: capture was down while the
 // table changed, or dies before what it read is durable.
 func TestEvolutionWhileDown(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		version int
 		ddl     string
 		number  string // of the column c at first
 	}{{15, "none", "0"}, {18, "none", "0"}, {15, "trigger", "3"}, {18, "trigger", "3"}} {
 		t.Run(fmt.Sprintf("postgres %d %s", c.version, c.ddl), func(t *testing.T) {
+			t.Parallel()
 			d := newEvolving(t, c.version)
 			d.edit("kafka:", "  ddl: "+c.ddl+"\nkafka:")
 			d.exec("create table ev_add (id int primary key, a int, b text)", "insert into ev_add values (0, 0, 'zero')")

@@ -60,6 +60,7 @@ var evolutions = []evolution{
 // Each statement gives the schema of the new shape with the first change in it, whatever the registry
 // asks of schemas, and the records of the others go on.
 func TestEvolution(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{15, 18} {
 		for _, level := range []string{"BACKWARD", "FULL_TRANSITIVE"} {
 			t.Run(fmt.Sprintf("postgres %d %s", version, level), func(t *testing.T) { testEvolution(t, version, level) })
@@ -68,6 +69,7 @@ func TestEvolution(t *testing.T) {
 }
 
 func testEvolution(t *testing.T, version int, level string) {
+	t.Parallel()
 	d := newEvolving(t, version)
 	d.exec("create type mood as enum ('sad', 'happy')")
 	for _, e := range evolutions {

@@ -17,6 +17,7 @@ import (
 // Tables that change all the time, between rows and in the middle of transactions, are at the destination
 // what they are at the source.
 func TestRandomSchemaChanges(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { randomSchemaChanges(t, version, false, false) })
 	}
@@ -24,6 +25,7 @@ func TestRandomSchemaChanges(t *testing.T) {
 
 // The same where an event trigger tells capture of each statement: it may read all of them late.
 func TestRandomSchemaChangesTold(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { randomSchemaChanges(t, version, false, true) })
 	}
@@ -32,12 +34,14 @@ func TestRandomSchemaChangesTold(t *testing.T) {
 // The same, while capture and the sink are killed again and again. Without the trigger, sinks would be held by
 // a column that is added while capture is down, to a table that was rewritten or emptied at some time before.
 func TestRandomSchemaChangesUnderKills(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { randomSchemaChanges(t, version, true, true) })
 	}
 }
 
 func randomSchemaChanges(t *testing.T, version int, kills, told bool) {
+	t.Parallel()
 	seed := seedOf(t)
 	d := newDeployment(t, version, load.EvolvingTables(), func(text string) string {
 		text = strings.Replace(text, "tables: ["+strings.Join(load.EvolvingTables(), ", ")+"]", `tables: ["public.evolving_*"]`, 1)

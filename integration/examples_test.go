@@ -12,6 +12,7 @@ import (
 // The examples of the documentation run as they stand, but for the servers of the tests: their changes arrive as their
 // checks want them, and verify finds both sides equal.
 func TestExamples(t *testing.T) {
+	t.Parallel()
 	for folder, dsns := range map[string][2]string{
 		"crm-to-billing":          {"CRM_DSN", "BILLING_DSN"},
 		"hr-to-access":            {"HR_DSN", "ACCESS_DSN"},
@@ -22,6 +23,7 @@ func TestExamples(t *testing.T) {
 }
 
 func testExample(t *testing.T, folder string, dsns [2]string) {
+	t.Parallel()
 	file := func(name string) string {
 		text, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {

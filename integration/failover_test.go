@@ -16,6 +16,7 @@ import (
 // A standby with a copy of the slot is promoted after the primary was killed among writes: capture follows
 // it by its connection string and goes on without a gap, and nothing is in Kafka that the new primary lacks.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	primary := harness.Postgres(t, harness.Options{Version: 18})
 	standby := primary.Standby()
 	d := newDeployment(t, 18, []string{oneTable}, nil)
@@ -73,6 +74,7 @@ func asBefore(t *testing.T, dsn, slot string) {
 
 // Capture reads a standby: rows from before, changes, and nothing of it is held up by the primary.
 func TestCaptureFromStandby(t *testing.T) {
+	t.Parallel()
 	primary := harness.Postgres(t, harness.Options{Version: 18})
 	primary.CreateDatabase("app")
 	standby := primary.Standby()

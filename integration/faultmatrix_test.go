@@ -100,6 +100,7 @@ type cell struct{ kills, missed int }
 // SLUICE_FAULTS, which names the file for the matrix, one point is drawn for each kind; SLUICE_FAULT_ROWS are the rows of the
 // large transaction.
 func TestFaultMatrix(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 11))
 	whole := os.Getenv("SLUICE_FAULTS") != ""

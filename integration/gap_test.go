@@ -67,6 +67,7 @@ func (d *deployment) marks() (all []check.End) {
 // the gap is marked and the destination is the source again, while the source is written to and everything
 // goes on in one process.
 func TestSlotDroppedUnderPipeline(t *testing.T) {
+	t.Parallel()
 	tables := []string{"public.wide", "public.loose", "public.late", "public.codes"}
 	d := newDeployment(t, 15, tables, repairing)
 	d.exec(`CREATE SEQUENCE rises`, wideTable, `ALTER TABLE wide ALTER big SET STORAGE EXTERNAL`,
@@ -113,6 +114,7 @@ func TestSlotDroppedUnderPipeline(t *testing.T) {
 // A standby without a copy of the slot, which lacks the last transactions, is promoted: Kafka holds what the
 // source has not any more. The gap is marked with its positions, and the destination is what the source is now.
 func TestFailoverWithoutSlot(t *testing.T) {
+	t.Parallel()
 	primary := harness.Postgres(t, harness.Options{Version: 18})
 	standby := primary.Standby()
 	d := newDeployment(t, 18, []string{oneTable}, repairing)

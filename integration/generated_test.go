@@ -11,8 +11,12 @@ import (
 // Each type goes through a generated column that the log leaves out, beside the column that it is
 // computed from: by a snapshot, by the stream in binary and by the stream in text.
 func TestGeneratedTypes(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []string{binaryMode, textMode} {
-		t.Run(mode, func(t *testing.T) { newTypeRun(t, newMatrix(), 15, mode).generated() })
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			newTypeRun(t, newMatrix(), 15, mode).generated()
+		})
 	}
 }
 
@@ -53,12 +57,14 @@ const documents = ` (id int PRIMARY KEY, label text GENERATED ALWAYS AS (title |
 // Whatever happens to rows, the destination ends with the generated values of the source: also where
 // the log lacks large values that they are computed from, and is read late.
 func TestGeneratedColumnsArrive(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("PostgreSQL %d", version), func(t *testing.T) { testGeneratedColumnsArrive(t, version) })
 	}
 }
 
 func testGeneratedColumnsArrive(t *testing.T, version int) {
+	t.Parallel()
 	names := []string{"doc", "full_doc", "parted"}
 	tables := []string{"public.doc", "public.full_doc", "public.parted"}
 	d := newDeployment(t, version, tables, nil)

@@ -99,6 +99,7 @@ func (d *deployment) awaitHeld(reason string) {
 // A table whose schema the registry refuses waits, through crashes and further schema changes, while the
 // others and the slot go on; when the registry takes it, everything arrives in order and once.
 func TestTableIsHeld(t *testing.T) {
+	t.Parallel()
 	d, registry := newHolding(t)
 	capture := d.start("capture")
 	d.start("sink")
@@ -146,6 +147,7 @@ func TestTableIsHeld(t *testing.T) {
 // The random workload while the registry refuses a table's new shapes on and off, and capture and the sink
 // are killed: what waited arrives once, in order, and readers of the destination see whole transactions.
 func TestHeldUnderKills(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	registry := newPicky(t, "customers")
 	d := newDeployment(t, 18, load.TableNames(), func(text string) string {

@@ -14,6 +14,7 @@ import (
 // A record that somebody else has put into a topic, garbage or one that unpacks to far more than the memory budget: the sink
 // says which topic, partition and offset, keeps its checkpoint, and its memory stays bounded.
 func TestHostileRecords(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		value []byte
 		says  []string
@@ -22,6 +23,7 @@ func TestHostileRecords(t *testing.T) {
 		"bomb":    {make([]byte, 300<<20), []string{"partition 0 at offset 2", "unpack to more than 33554432 bytes", "nothing was skipped"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := newDeployment(t, 15, []string{oneTable}, func(text string) string {
 				return strings.Replace(text, "kafka:\n", "kafka:\n  partitions: 1\n", 1) + "memory: 64MiB\n"
 			})

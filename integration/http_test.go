@@ -148,6 +148,7 @@ func (a *billingAPI) column(table string, names ...string) (out []string) {
 // A CRM reaches a billing system that only has an API, exactly as it is, while the sink is killed in the middle of its
 // calls: conditions, values that did not travel, soft deletes, changed keys, and a row that the API never hears of.
 func TestHTTP(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	d, api := newBilling(t, seed)
 	if out, status := d.command("check"); status != 0 || !strings.Contains(out, "calls of table public.staff") {
@@ -347,6 +348,7 @@ func oneColumn(t *testing.T, dsn, query string) []string {
 // What the API refuses of a row is parked with what follows of it, through a death and a replay that fails, while everything
 // else flows. When the API is repaired it is replayed, and the API holds what the source does.
 func TestHTTPParking(t *testing.T) {
+	t.Parallel()
 	api := newBillingAPI(seedOf(t))
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
@@ -404,6 +406,7 @@ func TestHTTPParking(t *testing.T) {
 // Rows of an API are verified by a lookup of each, while the source goes on changing; what somebody has edited there is found and
 // sent again.
 func TestVerifyAPI(t *testing.T) {
+	t.Parallel()
 	d, api := newLooked(t, seedOf(t), 15, nil)
 	d.exec("insert into customers select i, 'c' || i, case when i % 3 > 0 then 'won' end, i * 1.10, array['a', null], jsonb_build_object('n', 12345678901234567890 + i), now() from generate_series(1, 600) i",
 		"insert into staff select i, 'n' || i from generate_series(1, 50) i")

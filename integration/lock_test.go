@@ -19,6 +19,7 @@ import (
 // tries to write the same rows: synced columns cannot be written, columns of the destination's own can, and keep what
 // was written. Teardown leaves nothing of the lock.
 func TestLockedDestination(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 80))
 	d := newDeployment(t, drawn(seed), []string{"public.customers", "public.orders"}, func(text string) string {

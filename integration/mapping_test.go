@@ -68,6 +68,7 @@ var policies = map[string]string{
 // policy for deletions and while capture and the sinks are killed again and again: rows that are there at the source, and
 // of rows that were, what each policy keeps. SLUICE_SEED replays.
 func TestMappings(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	d := newDeployment(t, drawn(seed), load.TableNames(), withSinks)
 	w := load.New(load.Config{DSN: d.source, Seed: seed, PerSecond: 400})
@@ -261,6 +262,7 @@ func texts(t *testing.T, dsn, query string) []string {
 
 // check says of a condition what it needs that the log may not hold.
 func TestCheckWarnsOfUnsentValues(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.people"}, func(text string) string {
 		return strings.Replace(text, "deletes: hard", "where: stage == 'won', deletes: hard", 1)
 	})
@@ -276,6 +278,7 @@ func TestCheckWarnsOfUnsentValues(t *testing.T) {
 
 // A mapping that does not fit its tables is refused with its place in the file before any row is applied.
 func TestMappingsRefused(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.people"}, nil)
 	d.exec("create table people (id int primary key, name text, stage text)", "insert into people values (1, 'Ann', 'won')")
 	execAt(t, d.destination, "create table there (id int primary key, flag boolean)")

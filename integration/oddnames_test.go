@@ -11,6 +11,7 @@ import (
 // event trigger, transforms, mappings, every delete policy, changes of the schema, tables with a key, without one, and
 // partitioned ones.
 func TestOddNames(t *testing.T) {
+	t.Parallel()
 	schema := ident(`Sch "ö".ma`)
 	keyed, keyless, parted := ident(`select `+strings.Repeat("x", 50)+` "ß"`), ident("user"), ident("a'b\\c;--")
 	column, enum := ident(`a "b".c%s`), schema+"."+ident(`my "enum"`)

@@ -9,6 +9,7 @@ import (
 // What check-ddl says of statements whose rows are not in the log is what happens: the destination keeps
 // what it has, until rows are written again or the statement is run there too.
 func TestStatementsOutsideTheLog(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.parts", "public.moods"}, func(config string) string {
 		return strings.Replace(config, "tables: [public.parts, public.moods]", `tables: ["public.*"]`, 1)
 	})

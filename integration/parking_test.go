@@ -56,6 +56,7 @@ func newParking(t *testing.T, edit func(string) string) *deployment {
 // Rows that the destination refuses are parked out of thousands, also out of a transaction that is larger than a batch, and what
 // follows them waits in order while all else flows. When the destination is repaired they are replayed, and all is equal.
 func TestParkedRows(t *testing.T) {
+	t.Parallel()
 	d := newParking(t, func(text string) string { return text + "memory: 32MiB\n" })
 	d.start("capture")
 	sinks := d.start("sink", "copy")
@@ -122,6 +123,7 @@ func TestParkedRows(t *testing.T) {
 
 // What is dropped is forgotten: the row is as it was until it changes again.
 func TestDroppedRows(t *testing.T) {
+	t.Parallel()
 	d := newParking(t, nil)
 	d.start("capture")
 	sinks := d.start("sink", "copy")
@@ -139,6 +141,7 @@ func TestDroppedRows(t *testing.T) {
 
 // The process of the sink is killed at every step of parking and of replaying. Nothing is lost or passed.
 func TestParkingUnderKills(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 77))
 	path, err := mortal()
@@ -193,6 +196,7 @@ func TestParkingUnderKills(t *testing.T) {
 // Beyond its limits parking ends, and the sink stops as it would without. Through a mapping and a condition rows are parked as the
 // source has them, so that a corrected mapping is used when they are replayed.
 func TestParkingLimitsAndMappings(t *testing.T) {
+	t.Parallel()
 	entry := "{from: public.people, columns: {id: id, code: name, years: age}, where: age > 30, to: public.codes, deletes: hard, truncate: apply}"
 	d := newDeployment(t, 15, []string{"public.people"}, func(text string) string {
 		text = strings.Replace(text, "breaker: off", "breaker: off\n    parking: {rows: 3, share: 0%}", 1)

@@ -123,6 +123,7 @@ func (d *deployment) streams() {
 // Each kind of change, in transactions that were committed one after the other, and what a reader must
 // print of them: nothing else, in no other order.
 func TestReadersPrintWhatWasCommitted(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.a", `'public."Odd.Name"'`}, func(text string) string {
 		return strings.Replace(text, "kafka:\n", "  messages: [app]\nkafka:\n", 1)
 	})
@@ -171,6 +172,7 @@ func TestReadersPrintWhatWasCommitted(t *testing.T) {
 // Rows that are copied in a group that is cut short have no END, and come again in another group: readers
 // must print the second alone. Here a row that is too large for the broker ends the first.
 func TestReadersDropRowsThatWereCutShort(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.a"}, func(s string) string {
 		return strings.Replace(s, "kafka:", "  snapshot: {chunk: 64MB}\nkafka:", 1)
 	})
@@ -202,6 +204,7 @@ func TestReadersDropRowsThatWereCutShort(t *testing.T) {
 // A random workload: what the readers print must be whole transactions, hold the sum that every
 // transaction keeps, and replay to the rows of the source; and both must print the same.
 func TestStrangersReadTheTopics(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, load.TableNames(), nil)
 	w := load.New(load.Config{DSN: d.source, Seed: seedOf(t), Transactions: 100})
 	if err := w.Prepare(t.Context()); err != nil {

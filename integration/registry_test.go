@@ -22,6 +22,7 @@ func onRegistry(text, url string, more ...string) string {
 // A registry of another make, behind a password: rows arrive and schemas change at two levels of
 // compatibility, a column getting another field where the registry refuses its new type.
 func TestForeignRegistry(t *testing.T) {
+	t.Parallel()
 	for level, bigint := range map[string]string{"BACKWARD": "a#2 bigint", "FULL_TRANSITIVE": "a#2 bigint in a_2"} {
 		t.Run(level, func(t *testing.T) { testForeign(t, level, bigint) })
 	}
@@ -29,6 +30,7 @@ func TestForeignRegistry(t *testing.T) {
 
 // testForeign widens a column to bigint, for which the level has the registry hold the text.
 func testForeign(t *testing.T, level, bigint string) {
+	t.Parallel()
 	registry := harness.SharedApicurio(t)
 	proxy := harness.ProxyRegistry(t, registry, "writer", "open sesame")
 	d := newDeployment(t, 18, []string{oneTable}, func(text string) string {
@@ -97,15 +99,15 @@ func (d *deployment) outage(proxy *harness.RegistryProxy, b harness.Behaviour, r
 	log := d.since("run.log")
 	proxy.Become(b)
 	d.exec(fmt.Sprintf("alter table t add c%d int", n))
-	before := scan[string](d.t, d.source, "select pg_current_wal_lsn()::text")
-	d.exec(fmt.Sprintf("insert into t (id, c%d) values (%d, 1)", n, n),
-		"insert into u (note) select repeat(md5(i::text), 100) from generate_series(1, 5000) i") // 16 MB
-	eventually(d.t, 10*time.Second, "a line that names the registry and says "+reason, func() bool {
+	d.exec(fmt.Sprintf("insert into t (id, c%d) values (%d, 1)", n, n))
+	committed := scan[string](d.t, d.source, "select pg_current_wal_insert_lsn()::text")
+	d.exec("insert into u (note) select repeat(md5(i::text), 100) from generate_series(1, 5000) i") // 16 MB
+	eventually(d.t, 60*time.Second, "a line that names the registry and says "+reason, func() bool {
 		text := log()
 		return strings.Contains(text, "registry="+proxy.URL()) && strings.Contains(text, reason) &&
 			strings.Contains(text, "new tables and schema changes wait, nothing is lost")
 	})
-	d.heldBack(before)
+	d.heldBack(committed)
 	proxy.Become(harness.Passes)
 	d.caughtUp(60 * time.Second)
 	d.same(oneTable, "public.u")
@@ -122,9 +124,9 @@ func (d *deployment) walsender() int {
 // one is at work.
 const full = 3 * 256 << 10
 
-// heldBack waits until capture takes no more, and checks that the metrics say why and that nothing beyond
-// the position is confirmed.
-func (d *deployment) heldBack(before string) {
+// heldBack waits until capture takes no more, and checks that the metrics say why and that the transaction which ended before
+// the position is not confirmed.
+func (d *deployment) heldBack(committed string) {
 	d.t.Helper()
 	eventually(d.t, 30*time.Second, "capture to have no room", func() bool {
 		var metrics string
@@ -134,7 +136,7 @@ func (d *deployment) heldBack(before string) {
 		_, _ = fmt.Sscan(after, &n) // 0 while there is none
 		return n >= full && strings.Contains(metrics, "\nsluice_registry_up 0\n")
 	})
-	if !scan[bool](d.t, d.source, "select confirmed_flush_lsn <= $1::text::pg_lsn from pg_replication_slots where slot_name = $2", before, "sluice_"+d.name) {
+	if !scan[bool](d.t, d.source, "select confirmed_flush_lsn < $1::text::pg_lsn from pg_replication_slots where slot_name = $2", committed, "sluice_"+d.name) {
 		d.t.Error("the slot is confirmed beyond what is durable")
 	}
 }
@@ -156,6 +158,7 @@ func (d *deployment) since(name string) func() string {
 // A registry that refuses the schema of one table holds that table only, and lets it go on when it has
 // changed its mind.
 func TestRegistryRefusals(t *testing.T) {
+	t.Parallel()
 	for name, refusal := range map[string]struct {
 		mode   harness.Behaviour
 		reason string
@@ -168,6 +171,7 @@ func TestRegistryRefusals(t *testing.T) {
 }
 
 func testRefusal(t *testing.T, mode harness.Behaviour, reason string) {
+	t.Parallel()
 	proxy := harness.ProxyRegistry(t, harness.SharedApicurio(t), "", "")
 	d := newDeployment(t, 15, []string{oneTable, "public.u"}, func(text string) string {
 		const u = "      - {from: public.u, deletes: hard, truncate: apply}\n"
@@ -203,6 +207,7 @@ func testRefusal(t *testing.T, mode harness.Behaviour, reason string) {
 // held, since the ids of records in Kafka would get another meaning, and no start goes past it until
 // the registry is restored.
 func TestRegistryComesBackEmpty(t *testing.T) {
+	t.Parallel()
 	registry := harness.Apicurio(t)
 	d := newDeployment(t, 18, []string{oneTable}, func(text string) string { return onRegistry(text, registry.URL()) })
 	d.registry = registry.URL()

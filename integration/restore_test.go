@@ -21,6 +21,7 @@ import (
 // capture is stopped, with so much written since that the log is longer than what was captured. What Kafka holds
 // and the source does not is undone at the destination.
 func TestRestoredBackup(t *testing.T) {
+	t.Parallel()
 	tables := []string{"public.items", "public.loose"}
 	pg := harness.Postgres(t, harness.Options{Version: 15})
 	pg.CreateDatabase("app")
@@ -84,6 +85,7 @@ func (d *deployment) deleteTopic(name string) {
 
 // The state topic is deleted: capture says so and stops; told to repair, it does.
 func TestStateTopicDeleted(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 18, []string{oneTable}, nil)
 	d.exec("create table t (id int primary key, v text)", "insert into t select i, 'first' from generate_series(1, 5000) i")
 	capture, sink := d.start("capture"), d.start("sink", "copy")
@@ -149,6 +151,7 @@ func TestFailoverBehindKafka(t *testing.T) {
 
 // Slots are lost, and capture and the sink are killed at every moment of the repairs, among writes.
 func TestGapsUnderKills(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	tables := []string{"public.wide", "public.loose", "public.late"}
 	d := newDeployment(t, 15, tables, func(s string) string { return strings.Replace(repairing(s), "chunk: 64kB", "chunk: 16kB", 1) })

@@ -21,6 +21,7 @@ console: {`, 1)
 }
 
 func TestSchemaCommands(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.customers"}, mapped)
 	d.exec(`create table customers (id bigint primary key, name varchar(40), "Seen at" timestamptz, tags text[], worth numeric(12,2), secret text,
 		upper_name text generated always as (upper(name)) stored)`,

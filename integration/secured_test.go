@@ -29,6 +29,7 @@ func ident(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`
 // Everything is encrypted and verified, nobody has more rights than docs/security.md lists, and no secret is shown: capture logs in to the
 // source and to Kafka by password, the sink to Kafka and to the destination by certificate, both to the registry.
 func TestSecuredPath(t *testing.T) {
+	t.Parallel()
 	authority := harness.NewAuthority(t)
 	pg := securedPostgres(t, authority)
 	kafka := harness.SecuredKafka(t, authority, "capture")

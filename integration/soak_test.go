@@ -36,7 +36,7 @@ func TestSoak(t *testing.T) {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- s.work.Run(ctx) }()
-	sightings := watchEvery(t, s.direct, 50*time.Millisecond)
+	sightings := watchEvery(t, s.direct, 50*time.Millisecond, nil)
 	half := time.Now().Add(lasts / 2)
 	for ctx.Err() == nil {
 		faults := s.faults()

@@ -52,6 +52,7 @@ func (d *deployment) twin() *deployment {
 // The second of two captures, and of two sinks of the same name, waits, says so, and takes over without
 // a gap when the first is killed.
 func TestStandbysTakeOver(t *testing.T) {
+	t.Parallel()
 	url := sharedRegistry(t)
 	d := newDeployment(t, 15, []string{oneTable}, func(text string) string {
 		return strings.Replace(text, "registry: embedded", "registry: "+url, 1)

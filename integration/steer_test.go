@@ -92,6 +92,7 @@ func TestBreakerHoldsACascade(t *testing.T) {
 // A DELETE of 50,000 rows by accident is held, at two sinks, while the sink of another table and the slot go on.
 // One is approved, one skipped, under kills of the process of the sinks.
 func TestBreakerHoldsAnAccident(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 11))
 	d := newDeployment(t, 15, []string{"public.people"}, withMore(
@@ -174,6 +175,7 @@ func TestBreakerHoldsAnAccident(t *testing.T) {
 
 // A TRUNCATE that the configuration refuses is settled as a mass change is.
 func TestRefusedTruncateIsDecided(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.people"}, withMore(another("second", "", "{from: public.people, to: second.people, deletes: hard}")))
 	d.edit("deletes: hard, truncate: apply", "deletes: hard")
 	d.exec("create table people (id int primary key, name text)", "insert into people values (1, 'Ann')")
@@ -196,6 +198,7 @@ func TestRefusedTruncateIsDecided(t *testing.T) {
 // A sink that is paused keeps its position through a restart, has no lease and applies nothing, until it is
 // resumed.
 func TestPauseAndResume(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.people"}, withMore(another("other", "", "{from: public.people, to: other.people, deletes: hard}")))
 	d.exec("create table people (id int primary key, name text)", "insert into people values (1, 'Ann')")
 	d.start("capture")
@@ -227,6 +230,7 @@ func TestPauseAndResume(t *testing.T) {
 
 // A sink with a schedule applies at its times, and when it is told to.
 func TestCadence(t *testing.T) {
+	t.Parallel()
 	away := time.Now().Add(12 * time.Hour).Format("15:04")
 	d := newDeployment(t, 15, []string{"public.people"}, withMore(
 		another("nightly", "    cadence: {at: \""+away+"\"}\n", "{from: public.people, to: nightly.people, deletes: hard}")+

@@ -14,6 +14,7 @@ import (
 // With kafka.transactions a reader in read_committed never finds a part of a source transaction, though capture is killed in
 // the middle of it, and what it left is skipped by readers, by the next capture and by the sink. SLUICE_SEED replays.
 func TestKafkaTransactions(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	url := sharedRegistry(t)
 	d := newDeployment(t, 18, load.TableNames(), func(text string) string {

@@ -31,6 +31,7 @@ sinks:
 // What transforms leave of a random workload is what the same mapping in SQL leaves, in topics that
 // count right, and nothing that was dropped or filtered is in Kafka.
 func TestTransforms(t *testing.T) {
+	t.Parallel()
 	t.Run("old rows known", func(t *testing.T) { testTransforms(t, true) })
 	t.Run("old keys known", func(t *testing.T) { testTransforms(t, false) })
 }
@@ -38,6 +39,7 @@ func TestTransforms(t *testing.T) {
 // testTransforms runs the workload. Where the log holds old keys only, a deletion is published whether or
 // not its row ever was, so the chains of the filtered table are not looked at.
 func testTransforms(t *testing.T, full bool) {
+	t.Parallel()
 	d := newDeployment(t, 18, load.TableNames(), func(text string) string { return strings.Replace(text, "sinks:\n", transforms, 1) })
 	w := load.New(load.Config{DSN: d.source, Seed: seedOf(t), PerSecond: 400})
 	if err := w.Prepare(t.Context()); err != nil {
@@ -76,6 +78,7 @@ func testTransforms(t *testing.T, full bool) {
 // A hash is the HMAC of the value's text under the salt; what a rule must not hide is refused before
 // anything is published.
 func TestMasks(t *testing.T) {
+	t.Parallel()
 	rule := "transforms:\n  - {table: public.people, drop: [ssn], mask: {phone: sha256}, salt: pepper}\nsinks:\n"
 	d := newDeployment(t, 15, []string{"public.people"}, func(text string) string { return strings.Replace(text, "sinks:\n", rule, 1) })
 	d.exec("create table people (id int primary key, phone text, ssn text)", "insert into people values (1, '555-1234', 'secret'), (2, null, 'secret')")
@@ -99,6 +102,7 @@ func TestMasks(t *testing.T) {
 }
 
 func TestTransformsRefused(t *testing.T) {
+	t.Parallel()
 	for rule, want := range map[string]string{
 		"drop: [id]":           "drop names the key column id of public.people: without it rows could not be told apart",
 		"mask: {id: sha256}":   "mask names the key column id",

@@ -21,6 +21,7 @@ func newTold(t *testing.T, version int, tables ...string) *deployment {
 // What a statement computes for the rows that are there is in no record. The event trigger tells of the
 // statement, and the sink waits for a person instead of going on with other values.
 func TestTriggerTellsOfComputedValues(t *testing.T) {
+	t.Parallel()
 	statements := []struct{ table, ddl, reason string }{
 		{"doubled", "alter table doubled alter v type int using v * 2", `new values in column "v"`},
 		{"widened", "alter table widened alter v type bigint using v * 2", `new values in column "v"`},
@@ -30,6 +31,7 @@ func TestTriggerTellsOfComputedValues(t *testing.T) {
 	}
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("postgres %d", version), func(t *testing.T) {
+			t.Parallel()
 			var tables []string
 			for _, s := range statements {
 				tables = append(tables, "public."+s.table)
@@ -54,9 +56,8 @@ func TestTriggerTellsOfComputedValues(t *testing.T) {
 				if i < 0 {
 					i = len(run)
 				}
-				execAt(t, d.destination, run[:i]...)
-				execAt(t, d.destination, "delete from "+s.table, copied)
-				execAt(t, d.destination, run[i:]...)
+				// In one transaction, so that the sink goes on behind all of it.
+				execAt(t, d.destination, strings.Join(slices.Insert(run, i, "delete from "+s.table, copied), "; "))
 				d.caughtUp(30 * time.Second)
 			}
 			d.same(append(tables, "public.silent")...)
@@ -75,8 +76,10 @@ func (d *deployment) valuesOf(rows string, columns []string) string {
 // A table that comes under a pattern is captured from its first row on, in the very transaction that makes
 // it; one without a usable identity is left alone until it has one.
 func TestTriggerPublishesNewTables(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("postgres %d", version), func(t *testing.T) {
+			t.Parallel()
 			d := newTold(t, version, "public.ev_base")
 			d.edit("tables: [public.ev_base]", `tables: ["public.ev_*"]`)
 			d.exec("create table ev_base (id int primary key)")
@@ -107,6 +110,7 @@ func TestTriggerPublishesNewTables(t *testing.T) {
 
 // Only a superuser may install event triggers: anyone else gets what to run, and teardown takes it away.
 func TestTriggerNeedsASuperuser(t *testing.T) {
+	t.Parallel()
 	d := newTold(t, 15, "public.t")
 	role := harness.Unique("owner")
 	d.exec("create table t (id int primary key)", "create role "+role+" login replication", "alter table t owner to "+role,
@@ -131,8 +135,10 @@ func TestTriggerNeedsASuperuser(t *testing.T) {
 // The trigger's message comes before the first row behind the statement, also where nothing is in the log
 // between the two. Otherwise the row's value is taken for that of a forgotten default.
 func TestTriggerTellsBeforeTheFirstRow(t *testing.T) {
+	t.Parallel()
 	for _, version := range []int{15, 18} {
 		t.Run(fmt.Sprintf("postgres %d", version), func(t *testing.T) {
+			t.Parallel()
 			d := newTold(t, version, "public.parts")
 			d.exec("create table parts (id int primary key)")
 			d.start("capture")

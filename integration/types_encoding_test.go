@@ -35,6 +35,7 @@ func (d *deployment) inUTF8(statements ...string) {
 
 // Records are UTF-8 and the destination's texts are the source's, in both formats of the stream.
 func TestLatin1(t *testing.T) {
+	t.Parallel()
 	d := encoded(t, "LATIN1")
 	d.inUTF8(`CREATE TYPE "mööd" AS ENUM ('grün')`,
 		`CREATE TABLE "tëxts" (id int PRIMARY KEY, t text, j jsonb, m "mööd", list text[], x xml)`,
@@ -57,6 +58,7 @@ func TestLatin1(t *testing.T) {
 // A database of encoding SQL_ASCII does not know what its texts are: what is UTF-8 arrives, what is not
 // stops capture by name of table, column and row.
 func TestBytesThatAreNoText(t *testing.T) {
+	t.Parallel()
 	d := encoded(t, "SQL_ASCII")
 	d.exec(`CREATE TABLE "tëxts" (id int PRIMARY KEY, t text, b bytea)`, `INSERT INTO "tëxts" VALUES (1, 'ü 漢字', '\xe9')`)
 	p := d.start("run")

@@ -9,6 +9,7 @@ import (
 // Without a key the destination finds a row by all of its values: every type must be told from every
 // other value of it, those that know no equality (json, xml, point) included.
 func TestTypesWithoutKey(t *testing.T) {
+	t.Parallel()
 	tt := typeTable{name: "t_keyless"}
 	for _, c := range append(binaryTypes(), opaqueTypes()...) {
 		if c.extension == "" {

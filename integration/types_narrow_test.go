@@ -11,6 +11,7 @@ import (
 // A destination column that somebody made narrower: check names it, values that fit arrive, and the first
 // that does not stops the sink (parking: off) by name of table, column and row, until the column is widened.
 func TestNarrowDestination(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.prices"}, func(text string) string {
 		return strings.Replace(text, "breaker: off", "breaker: off\n    parking: off", 1)
 	})

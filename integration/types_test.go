@@ -26,6 +26,7 @@ import (
 // compared as text at a PostgreSQL destination and in the records, which two foreign Avro libraries
 // decode. docs/types.md holds the outcome; -update writes it anew.
 func TestTypes(t *testing.T) {
+	t.Parallel()
 	m := newMatrix()
 	for _, version := range []int{15, 18} {
 		for _, mode := range []string{binaryMode, textMode} {

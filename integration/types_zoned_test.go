@@ -11,6 +11,7 @@ import (
 // With schemas.timestamptz: iso records hold what Debezium writes, and the destination the same values
 // as ever: in keys, in arrays, from the log and from the snapshot.
 func TestTimestamptzISO(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.zoned"}, func(text string) string {
 		return strings.Replace(text, "  registry: embedded\n", "  registry: embedded\n  timestamptz: iso\n", 1)
 	})

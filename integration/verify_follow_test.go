@@ -10,6 +10,7 @@ import (
 // A sink that sleeps between the times of its schedule follows when verify has to wait for it, without a command of
 // anybody; of one that is paused or held verify says so at once, and what lets it go on.
 func TestVerifyOfSinksThatDoNotFollow(t *testing.T) {
+	t.Parallel()
 	away := time.Now().Add(12 * time.Hour).Format("15:04")
 	d := newDeployment(t, 15, []string{"public.people"}, withMore(
 		another("nightly", "    cadence: {at: \""+away+"\"}\n", "{from: public.people, to: nightly.people, deletes: hard}")+

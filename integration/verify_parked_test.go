@@ -13,6 +13,7 @@ import (
 // and key by key, and in one without key. They are counted, other drift beside them is found and repaired, and they stay
 // as they are until they are replayed.
 func TestVerifyCountsParkedRowsApart(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 15, []string{"public.people", "public.pets", "public.visits", "public.loose"}, func(text string) string {
 		return strings.Replace(text, "sinks:\n", "transforms:\n  - {table: public.visits, rename: {number: id}}\nsinks:\n", 1)
 	})
@@ -101,6 +102,7 @@ func TestVerifyCountsParkedRowsApart(t *testing.T) {
 
 // While rows are parked and replayed all the time nothing is ever called drift. SLUICE_SEED replays.
 func TestVerifyWhileParkedRowsComeAndGo(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 21))
 	d := newDeployment(t, drawn(seed), []string{"public.people"}, func(text string) string {

@@ -67,6 +67,7 @@ func (d *deployment) verify(status int, args ...string) (results map[string]*ver
 
 // Direct edits of a destination are found by key and column, repaired, and nothing else is touched.
 func TestVerifyFindsAndRepairs(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 18, []string{"public.people", "public.wide", "public.loose"}, func(text string) string {
 		return strings.Replace(text, "{from: public.people, deletes: hard", "{from: public.people, deletes: {soft: {gone: true}}", 1)
 	})
@@ -126,6 +127,7 @@ func TestVerifyFindsAndRepairs(t *testing.T) {
 // What is compared is what transforms and mappings make of the source: masked, dropped, filtered and computed columns,
 // destination columns of other types, keys that the two sides sort in different ways, and rows that stay by policy.
 func TestVerifyThroughMappings(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, 18, []string{"public.people", "public.words", "public.kept", "public.nothing"}, func(text string) string {
 		text = strings.Replace(text, "sinks:\n", `transforms:
   - table: public.people
@@ -274,6 +276,7 @@ func TestVerifyLarge(t *testing.T) {
 // Under a random workload, through every mapping and policy, nothing is ever called drift. SLUICE_VERIFY_SOAK is how long
 // (make verify-soak: an hour); SLUICE_SEED replays.
 func TestVerifyUnderLoad(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	lasts := 15 * time.Second
 	if text := os.Getenv("SLUICE_VERIFY_SOAK"); text != "" {
@@ -322,6 +325,7 @@ func TestVerifyUnderLoad(t *testing.T) {
 // Random edits of the destination are found with exact counts while the tables are written to, and repaired; rows and
 // columns that nobody synchronizes stay as they are.
 func TestVerifyTampering(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 8))
 	const rows = 12_000

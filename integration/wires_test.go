@@ -115,6 +115,7 @@ func pause(ctx context.Context, d time.Duration) {
 // refused, at random, among writes to many tables, and processes are killed in the middle of it. No transaction is lost, doubled or seen half. SLUICE_SEED replays;
 // SLUICE_FAULTS, set, makes it three minutes.
 func TestFaultsOnEveryWire(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	lasts := 10 * time.Second
 	if os.Getenv("SLUICE_FAULTS") != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,8 @@ type Invariant struct {
 	Sink string
 	// Every is the pause between two looks; 0: 2 ms.
 	Every time.Duration
+	// States counts Sightings.States up while it watches, for a caller that waits for some; may be nil.
+	States *atomic.Int64
 }
 
 // Sightings is what a reader saw.
@@ -103,6 +106,9 @@ func (w *watch) count(lsn string, got int64) {
 	w.seen.Looks++
 	if lsn != w.last {
 		w.seen.States++
+		if w.States != nil {
+			w.States.Add(1)
+		}
 		w.last = lsn
 	}
 	if got != w.Want && w.seen.Violation == nil {

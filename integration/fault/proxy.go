@@ -4,9 +4,12 @@ package fault
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"time"
+
+	"github.com/sluicecdc/sluice/internal/process"
 )
 
 // Mode is how a proxy treats what goes over it from now on.
@@ -51,9 +54,14 @@ type wire struct {
 	lost           bool // bytes
 }
 
-// Listen gives a proxy on a free port of loopback. Before To it takes no connections.
+// Listen gives a proxy on a free port of loopback, which no outgoing connection takes while it refuses. Before To it takes no
+// connections.
 func Listen() (*Proxy, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	var l net.Listener
+	err := process.OnFreePort(func(port int) (err error) {
+		l, err = new(net.ListenConfig).Listen(context.Background(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

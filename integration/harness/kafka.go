@@ -87,7 +87,8 @@ func SharedKafka(t T) *Cluster {
 	if shared.kafka == nil {
 		ctx, cancel := background()
 		defer cancel()
-		c, err := StartKafka(ctx, KafkaOptions{})
+		// Nobody kills it, and on a busy machine a short session would have it lose its partitions for seconds.
+		c, err := StartKafka(ctx, KafkaOptions{Settings: map[string]string{"broker.session.timeout.ms": "60000"}})
 		must(t, "start Kafka", err)
 		shared.kafka = c
 	}

@@ -4,11 +4,16 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 )
 
 // The range lies below the kernel's ephemeral ports (32768 and up on Linux), so that no outgoing
 // connection takes a server's port while the server restarts.
 const lowPort, highPort = 15000, 32000
+
+// given are the ports that this process has handed out. None is handed out twice: who has got it may not listen yet, or
+// not at this moment.
+var given sync.Map
 
 // FreePort gives a port of 127.0.0.1 that nobody listens on now.
 func FreePort() (int, error) {
@@ -16,10 +21,16 @@ func FreePort() (int, error) {
 	for range 100 {
 		port := lowPort + rand.IntN(highPort-lowPort)
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err == nil {
-			return port, l.Close()
+		if err != nil {
+			last = err
+			continue
 		}
-		last = err
+		if err := l.Close(); err != nil {
+			return 0, err
+		}
+		if _, taken := given.LoadOrStore(port, true); !taken {
+			return port, nil
+		}
 	}
 	return 0, fmt.Errorf("cannot find a free port: %w", last)
 }

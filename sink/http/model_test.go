@@ -43,6 +43,7 @@ func TestMisbehavingAPI(t *testing.T) {
 		upsert bool
 	}{{"last state, upsert", false, true}, {"last state, create and update", false, false}, {"every change, upsert", true, true}, {"every change, create and update", true, false}} {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			t.Logf("HTTP_SEED=%d", seed)
 			d := newDriver(t, client, rand.New(rand.NewPCG(seed, uint64(i))), mode.every, mode.upsert)
 			d.run()

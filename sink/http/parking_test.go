@@ -74,6 +74,7 @@ func TestMisbehavingAPIRefuses(t *testing.T) {
 		upsert bool
 	}{{"last state, upsert", false, true}, {"last state, create and update", false, false}, {"every change, upsert", true, true}, {"every change, create and update", true, false}} {
 		t.Run(mode.name, func(t *testing.T) {
+			t.Parallel()
 			t.Logf("HTTP_SEED=%d", seed)
 			d := newDriver(t, client, rand.New(rand.NewPCG(seed, uint64(10+i))), mode.every, mode.upsert)
 			l := &lotOf{t: t, d: d, client: client, steering: sink.NewSteering()}

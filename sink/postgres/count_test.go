@@ -76,9 +76,9 @@ func TestBreakerHoldsASweep(t *testing.T) {
 		repair = append(repair, c)
 	}
 	repair = append(repair, change.Change{Op: change.Sweep, Table: people, Keep: 7})
-	nextCommit++
+	commits.Add(1)
 	for i := range repair {
-		repair[i].Commit = nextCommit + 1
+		repair[i].Commit = lastCommit() + 1
 	}
 	err := apply(s, repair...)
 	var held *sink.HeldError
@@ -92,7 +92,7 @@ func TestBreakerHoldsASweep(t *testing.T) {
 	d.want(t, "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation WHERE c.relname = 'people' AND l.pid <> pg_backend_pid()", "0")
 	steering.Set(sink.Wishes{Decisions: []sink.Decision{{Verdict: sink.Approve, At: held.At, To: held.Waiting.To, Kind: held.Why}}})
 	resume()
-	nextCommit = held.At - 1
+	commits.Store(uint64(held.At - 1))
 	mustApply(t, s, repair...)
 	d.want(t, "SELECT count(*) FROM people", "3000")
 }

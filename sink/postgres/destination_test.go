@@ -193,7 +193,7 @@ func TestLostConnection(t *testing.T) {
 	}
 	tb := table("t", "id integer", "v text")
 	mustApply(t, s, create(tb, "1", "a"))
-	at := nextCommit
+	at := lastCommit()
 	d.exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sluice' AND datname = current_database()")
 	err := apply(s, create(tb, "2", "b"))
 	if !sink.Retryable(err) {
@@ -214,11 +214,11 @@ func TestCancelledApplyLeavesNothing(t *testing.T) {
 	mustApply(t, s, create(tb, "1", "a"))
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	err := s.Apply(ctx, &sink.Batch{Changes: []change.Change{update(tb, "1", "b")}, Checkpoint: sink.Checkpoint{Commit: nextCommit + 5}})
+	err := s.Apply(ctx, &sink.Batch{Changes: []change.Change{update(tb, "1", "b")}, Checkpoint: sink.Checkpoint{Commit: lastCommit() + 5}})
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
-	if cp, err := s.Resume(context.Background()); err != nil || cp.Commit != nextCommit {
+	if cp, err := s.Resume(context.Background()); err != nil || cp.Commit != lastCommit() {
 		t.Fatalf("Resume gives %v, %v", cp, err)
 	}
 	d.want(t, "SELECT * FROM t", "1|a")

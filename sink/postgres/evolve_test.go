@@ -94,6 +94,7 @@ func TestEvolve(t *testing.T) {
 }
 
 func (e *evolution) run(t *testing.T, mode sink.Evolve, lock postgres.LockMode) {
+	t.Parallel()
 	d := fresh(t)
 	d.lock = lock
 	c := hard("t")
@@ -179,6 +180,7 @@ func TestEnumGetsValues(t *testing.T) {
 }
 
 func testEnumGetsValue(t *testing.T, mode sink.Evolve, value, array string) {
+	t.Parallel()
 	d := fresh(t)
 	d.exec(t, "CREATE TYPE mood AS ENUM ('sad'); CREATE TABLE t (id int PRIMARY KEY, v mood, a mood[])")
 	v := version(8, "t", "1 id integer*", "2 v mood", "3 a mood[]")

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/sluicecdc/sluice/internal/change"
@@ -73,16 +74,20 @@ func (d *database) resumed(t *testing.T, c sink.Config) *postgres.Sink {
 	return s
 }
 
-var nextCommit change.LSN
+// commits counts the batches of all tests, some of which run beside each other.
+var commits atomic.Uint64
+
+// lastCommit is the position of the last batch, for a test that runs alone.
+func lastCommit() change.LSN { return change.LSN(commits.Load()) }
 
 // apply gives one batch with a checkpoint of its own.
 func apply(s sink.Sink, cs ...change.Change) error {
-	nextCommit++
+	commit := change.LSN(commits.Add(1))
 	for i := range cs {
 		cs[i].Ordinal = int64(i + 1)
 	}
 	return s.Apply(context.Background(), &sink.Batch{Changes: cs, Groups: 1, Checkpoint: sink.Checkpoint{
-		Commit: nextCommit, Complete: true, Offsets: map[string]map[int32]int64{"t": {0: int64(nextCommit)}}}})
+		Commit: commit, Complete: true, Offsets: map[string]map[int32]int64{"t": {0: int64(commit)}}}})
 }
 
 func mustApply(t *testing.T, s sink.Sink, cs ...change.Change) {

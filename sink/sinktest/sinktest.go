@@ -104,6 +104,7 @@ func Run(t *testing.T, fresh Factory) {
 		{"random", testRandom},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			c.run(t, &bench{t: t, ctx: ctx, to: fresh(t)})
