@@ -61,6 +61,7 @@ func (d *deployment) says(args []string, parts ...string) {
 // A few deletions are held that would take many rows of a table with them which is not the sink's. It is decided as any
 // other; the destination's foreign key does the rest.
 func TestBreakerHoldsACascade(t *testing.T) {
+	t.Parallel()
 	d := newDeployment(t, drawn(seedOf(t)), []string{"public.people"}, withMore(""))
 	d.exec("create table people (id int primary key, name text)", "insert into people select g, 'name ' || g from generate_series(1, 3000) g")
 	d.start("capture")

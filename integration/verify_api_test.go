@@ -58,6 +58,7 @@ func (d *deployment) billedAlike(api *billingAPI) {
 // Rows that an API refuses are parked and no drift: different ones, missing ones, and ones that should be gone. Other drift
 // beside them is drift, and so is a row whose parked changes were dropped, until it is repaired or refused again.
 func TestVerifyAPICountsParkedRowsApart(t *testing.T) {
+	t.Parallel()
 	d, api := newLooked(t, seedOf(t), 15, nil)
 	d.exec("insert into customers select i, 'c' || i, 'won', i, '{}', '{}', now() from generate_series(1, 60) i", "insert into staff select i, 'n' || i from generate_series(1, 20) i")
 	capture, sink := d.start("capture"), d.start("sink")
@@ -116,6 +117,7 @@ func TestVerifyAPICountsParkedRowsApart(t *testing.T) {
 
 // While rows are parked at an API and replayed all the time nothing is ever called drift. SLUICE_SEED replays.
 func TestVerifyAPIWhileParkedRowsComeAndGo(t *testing.T) {
+	t.Parallel()
 	seed := seedOf(t)
 	random := rand.New(rand.NewPCG(seed, 22))
 	d, api := newLooked(t, seed, drawn(seed), func(text string) string {
