@@ -9,8 +9,8 @@ import (
 )
 
 // letsGo is how long a teardown waits for a slot that is in use: the server's process ends some time after the capture that
-// it served.
-const letsGo = 10 * time.Second
+// it served. It is well below the time that the command has, so that a capture which runs is named.
+const letsGo = 3 * time.Second
 
 // Teardown drops the slot and the publication and tells what it dropped; what is not there is no
 // error. It refuses when the slot stays in use, and then drops nothing. Changes from here on are not
