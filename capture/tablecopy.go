@@ -130,7 +130,7 @@ func (t *tableCopy) finish(chunk int) bool {
 
 // mostHeld is how long the last rows of a copy wait for rows that are written again faster than they are read. Behind
 // it values of a later version do.
-const mostHeld = 10 * time.Second
+const mostHeld = 5 * time.Second
 
 // waits tells whether the copy cannot end at a position: a change before it lacks values, and is made good by a later one
 // that travels whole only while the table is copied.
