@@ -84,8 +84,9 @@ func (t *target) deleteSQL(as arrays) string {
 	return "DELETE FROM " + t.name + " AS d USING " + t.source(t.key, as) + " WHERE " + t.match(as)
 }
 
+// markSQL leaves rows that are marked: a mark may be a time, and rows that a condition leaves out are marked with each change.
 func (t *target) markSQL(as arrays) string {
-	return "UPDATE " + t.name + " AS d SET " + t.softSet(len(t.key)) + " FROM " + t.source(t.key, as) + " WHERE " + t.match(as)
+	return "UPDATE " + t.name + " AS d SET " + t.softSet(len(t.key)) + " FROM " + t.source(t.key, as) + " WHERE " + t.match(as) + t.live("d")
 }
 
 // softSet assigns the soft delete's values, parameters that follow the first n.

@@ -13,6 +13,7 @@ func (t *target) truncateSQL(c *change.Change) (sql string, args [][]byte) {
 		args = t.softArgs(nil)
 	}
 	rows, args := t.sliceSQL(c, args)
+	rows = strings.TrimPrefix(rows+t.live("d"), " AND ")
 	if rows != "" {
 		rows = " WHERE " + rows
 	}
