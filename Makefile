@@ -18,7 +18,7 @@ test: servers ## install what is missing, then everything that must be green: ve
 
 race: ## unit tests and fuzz seeds with the race detector, real servers where they need them
 	@echo "unit tests and fuzz seeds, -race"
-	$(REAL) go test -race -timeout 10m $(UNIT)
+	$(REAL) go test -race -timeout 15m $(UNIT)
 
 # Most of these tests wait most of their time: three beside each other keep two cores busy.
 integration: ## end-to-end tests on real PostgreSQL and Kafka
