@@ -97,6 +97,9 @@ func prepare(c *pgconn.Config) {
 	// Limits that are meant for people and applications would cut a copy short.
 	c.RuntimeParams["statement_timeout"] = "0"
 	c.RuntimeParams["idle_in_transaction_session_timeout"] = "0"
+	// Questions to the catalogue have costs over jit_above_cost and take a millisecond: to compile them took half a
+	// second on a busy machine, for which the stream waits.
+	c.RuntimeParams["jit"] = "off"
 }
 
 // readRaw asks a database of encoding SQL_ASCII for its bytes as they are: it would refuse the whole

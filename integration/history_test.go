@@ -65,6 +65,9 @@ func (m *mappingCase) belonged() string {
 		belongs, m.key, m.from)
 }
 
+// versions gives every version that belonged.
+func (m *mappingCase) versions() string { return "select " + m.values + " from " + m.belonged() }
+
 // left gives every row that went, or stopped to belong, as it was then.
 func (m *mappingCase) left() string {
 	return "select " + m.values + " from " + m.belonged() + " where not stays"
