@@ -29,6 +29,7 @@ type copies struct {
 	wholes  []*wholeCopy          // tables that wait for their place as a whole
 	holds   int                   // wishes that no transaction begins
 	out     int                   // chunks that workers have, or that are ready
+	stalled bool                  // a copy has only its last chunk to read, and waits with it
 	covered map[uint32]change.LSN // tables whose changes before a position are in their copy
 
 	noticed map[uint32]change.LSN // tables that were found published, and where the log was then

@@ -124,6 +124,10 @@ func (d *decoder) jobOf(ctx context.Context, t *tableCopy) (*job, error) {
 	if i < 0 {
 		return nil, nil
 	}
+	if t.waits(d.place.at) {
+		d.copies.stall()
+		return nil, nil
+	}
 	t.busy[i] = true
 	d.copies.out++
 	w := d.copies.open(t, d.current())

@@ -45,6 +45,7 @@ func (b *boundary) take() (change.LSN, bool) {
 // atBoundary publishes what was read and has its place here. After a while the stream has its turn.
 func (d *decoder) atBoundary(ctx context.Context) error {
 	k := d.copies
+	k.unstall(d.place.at)
 	for !d.open && !d.halfway() && !d.stopping.Load() {
 		if err := d.wholeDue(ctx, d.place.at); err != nil {
 			return err
@@ -67,20 +68,32 @@ func (d *decoder) halfway() bool { return d.partial.Commit > d.whole }
 
 // due gives a reading that sees nothing that is not published yet, nil when there is none.
 func (k *copies) due(at change.LSN) *reading {
-	held := false
-	for _, r := range k.ready {
+	for _, r := range slices.Clone(k.ready) {
 		switch {
 		case r.rows.View.At() > at:
 		case r.copy.waits(at):
-			held = true
+			k.take(r) // it is read again: others have its place in memory meanwhile
 		default:
 			return r
 		}
 	}
-	if held && k.capture.decoder.backlog() == 0 {
+	return nil
+}
+
+// stall leaves a copy that waits alone for now.
+func (k *copies) stall() {
+	k.stalled = true
+	if k.capture.decoder.backlog() == 0 {
 		k.capture.beatSoon() // the stream is idle: a commit of ours passes the place
 	}
-	return nil
+}
+
+// unstall has workers look again once a copy waits no more.
+func (k *copies) unstall(at change.LSN) {
+	if k.stalled && slices.ContainsFunc(k.all, func(t *tableCopy) bool { return t.active() && !t.held.IsZero() && !t.waits(at) }) {
+		k.stalled = false
+		k.signal()
+	}
 }
 
 // lacks has the copies of a table end behind a position, up to which changes lack values. It tells whether the
