@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sluicecdc/sluice/capture/snapshot"
 	"github.com/sluicecdc/sluice/internal/change"
 )
 
@@ -228,9 +229,6 @@ func loggedFormat(v change.Value, t change.Type) int16 {
 	return wireFormat(t)
 }
 
-// position asks for one of the log behind all that the statement sees.
-const position = "(CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_insert_lsn() END)::text"
-
 // question asks for the row of a key in today's table, whose columns may have other names by now. It is
 // nil when the table or one of them is gone.
 func (r *reread) question(from string, names map[int16]string) *question {
@@ -244,7 +242,7 @@ func (r *reread) question(from string, names map[int16]string) *question {
 		q.formats = append(q.formats, wireFormat(col.Type))
 	}
 	if r.logged != nil {
-		values, q.formats = append(values, position, "r.xmin::text"), append(q.formats, 0, 0)
+		values, q.formats = append(values, "("+snapshot.PositionSQL+")::text", "r.xmin::text"), append(q.formats, 0, 0)
 	}
 	for _, p := range r.logged {
 		there = there && names[t.Columns[p.column].Attnum] != ""

@@ -330,6 +330,7 @@ func TestVerifyTampering(t *testing.T) {
 	random := rand.New(rand.NewPCG(seed, 8))
 	const rows = 12_000
 	d := newDeployment(t, drawn(seed), append(load.TableNames(), "public.quiet"), func(text string) string {
+		text = strings.Replace(text, "    breaker: off\n", "    breaker: off\n    lock: report\n", 1)
 		return strings.Replace(text, "{from: public.quiet, ", "{from: public.quiet, columns: {key: id, part: part, name: body, size: size(body)}, where: n % 3 != 0, ", 1)
 	})
 	w := load.New(load.Config{DSN: d.source, Seed: seed, PerSecond: 100})
@@ -348,7 +349,13 @@ func TestVerifyTampering(t *testing.T) {
 	go func() { done <- w.Run(ctx) }()
 	go func() { done <- restless(ctx, d.source, seed, rows) }()
 	for range 2 {
+		const foreign = `select count(*) from sluice.foreign_writes`
+		before := scan[int64](t, d.destination, foreign)
 		want := tamper(t, d.destination, random, rows)
+		recorded := scan[int64](t, d.destination, foreign)
+		if recorded <= before {
+			t.Errorf("%d foreign writes are recorded with those of now, %d before", recorded, before)
+		}
 		results, found := d.verify(3)
 		r := results["copy public.quiet public.quiet"]
 		if r == nil || !slices.Equal(found, want) || r.Undecided != 0 {
@@ -360,6 +367,7 @@ func TestVerifyTampering(t *testing.T) {
 			t.Fatalf("repair: exit %d:\n%s", status, out)
 		}
 		d.expectCount(`select count(*) from quiet where note is not null`, notes)
+		d.expectCount(foreign, recorded) // a repair is the sink's own
 	}
 	cancel()
 	for range 2 {

@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"maps"
+	"slices"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
@@ -11,7 +12,7 @@ import (
 type Reacher interface {
 	// Reach gives the rows of other tables that would go, or be changed, with rows of t, through foreign keys of tables
 	// from which the sink itself deletes nothing. ids hold the keys of the rows; nil stands for all of them. Tables
-	// without such rows are left out. It is asked between Applies, also while a batch is open.
+	// without such rows are left out, and one that several foreign keys lead to may come several times. It is asked between Applies, also while a batch is open.
 	Reach(ctx context.Context, t *change.Table, ids []change.Row) ([]Reached, error)
 }
 
@@ -102,17 +103,20 @@ func (b *breaker) follow(ctx context.Context, r Reacher, g *guard, all []deletio
 	return -1, nil, nil
 }
 
-// reachOf asks for deletions from one table, of which a batch may have several versions. Rows without key cannot be named.
-func reachOf(ctx context.Context, r Reacher, all []deletion) (reached []Reached, err error) {
+// reachOf asks for deletions from one table, of which a batch may have several versions; several foreign keys may lead to
+// another one. Rows without key cannot be named.
+func reachOf(ctx context.Context, r Reacher, all []deletion) ([]Reached, error) {
 	ids := map[*change.Table][]change.Row{}
 	for _, d := range all {
 		if d.Op == change.Truncate {
-			return r.Reach(ctx, d.Table, nil)
+			reached, err := r.Reach(ctx, d.Table, nil)
+			return byTable(reached), err
 		}
 		if len(d.Table.Key) > 0 {
 			ids[d.Table] = append(ids[d.Table], d.Before)
 		}
 	}
+	var reached []Reached
 	for t, rows := range ids {
 		more, err := r.Reach(ctx, t, rows)
 		if err != nil {
@@ -120,7 +124,19 @@ func reachOf(ctx context.Context, r Reacher, all []deletion) (reached []Reached,
 		}
 		reached = append(reached, more...)
 	}
-	return reached, nil
+	return byTable(reached), nil
+}
+
+// byTable adds up the rows of each table.
+func byTable(reached []Reached) (sums []Reached) {
+	for _, r := range reached {
+		if i := slices.IndexFunc(sums, func(s Reached) bool { return s.table() == r.table() }); i >= 0 {
+			sums[i].Rows += r.Rows
+		} else {
+			sums = append(sums, r)
+		}
+	}
+	return sums
 }
 
 // within tells whether the windows with the rows that are reached hold no more than so many.

@@ -106,8 +106,10 @@ func ParseView(s string) (*View, error) {
 
 // viewSQL asks what the snapshot at hand sees. The function of the log's position runs after the snapshot was
 // taken. A standby knows two: what it has received may be more than what it has replayed.
-const viewSQL = `SELECT pg_current_snapshot()::text || ' ' || CASE WHEN pg_is_in_recovery()
-	THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_insert_lsn() END || ' '`
+const viewSQL = `SELECT pg_current_snapshot()::text || ' ' || ` + PositionSQL + ` || ' '`
+
+// PositionSQL is an expression of type pg_lsn: a position of the log at or behind all that the statement sees.
+const PositionSQL = `CASE WHEN pg_is_in_recovery() THEN greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) ELSE pg_current_wal_insert_lsn() END`
 
 // replayedSQL asks how far a standby has replayed, before a snapshot is taken.
 const replayedSQL = `SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE '0/0' END`

@@ -32,6 +32,14 @@ import (
 // nonsense and hangs, through processes that die and groups that are read again in other batches. HTTP_SEED replays the
 // history.
 func TestMisbehavingAPI(t *testing.T) {
+	eachMode(t, 0, func(_ *testing.T, _ *kafka.Client, d *driver) {
+		d.run()
+		d.verdict()
+	})
+}
+
+// eachMode runs a test over a history for each way of calling; from keeps the histories of tests apart.
+func eachMode(t *testing.T, from uint64, run func(*testing.T, *kafka.Client, *driver)) {
 	seed := rand.Uint64()
 	if s := os.Getenv("HTTP_SEED"); s != "" {
 		seed, _ = strconv.ParseUint(s, 10, 64)
@@ -45,9 +53,8 @@ func TestMisbehavingAPI(t *testing.T) {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
 			t.Logf("HTTP_SEED=%d", seed)
-			d := newDriver(t, client, rand.New(rand.NewPCG(seed, uint64(i))), mode.every, mode.upsert)
-			d.run()
-			d.verdict()
+			d := newDriver(t, client, rand.New(rand.NewPCG(seed, from+uint64(i))), mode.every, mode.upsert)
+			run(t, client, d)
 		})
 	}
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	nethttp "net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -63,45 +61,31 @@ func (l *lotOf) wish() {
 // of it, through deaths and replays that fail; when it is repaired all is replayed, and equal. No call of a row ever
 // comes behind one with a later state.
 func TestMisbehavingAPIRefuses(t *testing.T) {
-	seed := rand.Uint64()
-	if s := os.Getenv("HTTP_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
-	client := broker(t)
-	for i, mode := range []struct {
-		name   string
-		every  bool
-		upsert bool
-	}{{"last state, upsert", false, true}, {"last state, create and update", false, false}, {"every change, upsert", true, true}, {"every change, create and update", true, false}} {
-		t.Run(mode.name, func(t *testing.T) {
-			t.Parallel()
-			t.Logf("HTTP_SEED=%d", seed)
-			d := newDriver(t, client, rand.New(rand.NewPCG(seed, uint64(10+i))), mode.every, mode.upsert)
-			l := &lotOf{t: t, d: d, client: client, steering: sink.NewSteering()}
-			l.steering.Set(l.wishes)
-			d.before, d.api.strict = l.before, true
-			d.run()
-			if len(d.api.refusals) == 0 {
-				t.Error("nothing was refused: nothing was shown")
+	eachMode(t, 10, func(t *testing.T, client *kafka.Client, d *driver) {
+		l := &lotOf{t: t, d: d, client: client, steering: sink.NewSteering()}
+		l.steering.Set(l.wishes)
+		d.before, d.api.strict = l.before, true
+		d.run()
+		if len(d.api.refusals) == 0 {
+			t.Error("nothing was refused: nothing was shown")
+		}
+		d.api.repair()
+		last := d.h.groups[len(d.h.groups)-1][0].Commit
+		for tries := 0; ; tries++ {
+			if len(l.wishes.Parked) == 0 {
+				l.wish()
 			}
-			d.api.repair()
-			last := d.h.groups[len(d.h.groups)-1][0].Commit
-			for tries := 0; ; tries++ {
-				if len(l.wishes.Parked) == 0 {
-					l.wish()
-				}
-				at := d.life(last)
-				if at == last && len(l.wishes.Parked) == 0 && l.parked() == 0 {
-					break
-				}
-				if tries == 100 {
-					t.Fatalf("%d changes stay parked", l.parked())
-				}
+			at := d.life(last)
+			if at == last && len(l.wishes.Parked) == 0 && l.parked() == 0 {
+				break
 			}
-			t.Logf("up to %d changes were parked at a death", l.most)
-			d.verdict()
-		})
-	}
+			if tries == 100 {
+				t.Fatalf("%d changes stay parked", l.parked())
+			}
+		}
+		t.Logf("up to %d changes were parked at a death", l.most)
+		d.verdict()
+	})
 }
 
 // refusing answers 422 for the rows of keys.

@@ -76,10 +76,10 @@ func BenchmarkLock(b *testing.B) {
 		b.Skip(err)
 	}
 	defer server.Close()
-	free, locked := ordersTable("free"), ordersTable("locked")
-	tables := []*metered{
-		openMetered(b, server.DSN("postgres"), free, postgres.LockNone),
-		openMetered(b, server.DSN("postgres"), locked, postgres.LockEnforce),
+	modes := []postgres.LockMode{postgres.LockNone, postgres.LockEnforce, postgres.LockReport}
+	var tables []*metered
+	for _, mode := range modes {
+		tables = append(tables, openMetered(b, server.DSN("postgres"), ordersTable("lock_"+string(mode)), mode))
 	}
 	for _, c := range []struct {
 		name       string
@@ -94,8 +94,7 @@ func BenchmarkLock(b *testing.B) {
 		}},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			var batch [2][]*sink.Batch
-			var costs [2][]float64
+			batch, costs := make([][]*sink.Batch, len(modes)), make([][]float64, len(modes))
 			for i, m := range tables {
 				batch[i] = batches(c.size, c.rows, c.change(m.table))
 			}
@@ -104,10 +103,11 @@ func BenchmarkLock(b *testing.B) {
 					costs[i] = append(costs[i], m.cost(b, batch[i][n])/float64(c.size))
 				}
 			}
-			without, with := median(costs[0]), median(costs[1])
+			without := median(costs[0])
 			b.ReportMetric(without, "cpu-µs/row-unlocked")
-			b.ReportMetric(with, "cpu-µs/row-locked")
-			b.ReportMetric(with/without*100-100, "%")
+			for i, mode := range modes[1:] {
+				b.ReportMetric(median(costs[1+i])/without*100-100, "%-"+string(mode))
+			}
 		})
 	}
 }
