@@ -80,12 +80,13 @@ type lockTrigger struct {
 	suffix   string // of its function
 	inherits bool   // partitions have it by themselves
 	report   bool   // only where writes are let through
+	others   bool   // not for statements of the sink itself
 }
 
 var lockTriggers = []lockTrigger{
 	{kind: "begin", typ: "30", when: "BEFORE INSERT OR UPDATE OR DELETE", each: "FOR EACH STATEMENT", suffix: beginSuffix},
-	{kind: "row", typ: "29", when: "AFTER INSERT OR UPDATE OR DELETE", each: "FOR EACH ROW", suffix: rowSuffix, inherits: true},
-	{kind: "end", typ: "28", when: "AFTER INSERT OR UPDATE OR DELETE", each: "FOR EACH STATEMENT", suffix: statementSuffix, report: true},
+	{kind: "row", typ: "29", when: "AFTER INSERT OR UPDATE OR DELETE", each: "FOR EACH ROW", suffix: rowSuffix, inherits: true, others: true},
+	{kind: "end", typ: "28", when: "AFTER INSERT OR UPDATE OR DELETE", each: "FOR EACH STATEMENT", suffix: statementSuffix, report: true, others: true},
 	{kind: "truncate", typ: "34", when: "BEFORE TRUNCATE", each: "FOR EACH STATEMENT", suffix: statementSuffix},
 }
 
@@ -190,16 +191,16 @@ func (s *Sink) lacksTrigger(g *guard, p *part, tr *lockTrigger, anew bool) (lack
 	return l, len(l.steps) > 0
 }
 
-// condition keeps the row trigger from firing for the sink's own statements, at the cost of comparing a number. The trigger
+// condition keeps triggers from firing for the sink's own statements, at the cost of comparing a number. The trigger
 // "begin" has given the session a value, unless the statement is for a partition that is younger than the sink's last look, or
 // for a table above: so there the role is asked first, which costs more.
 func (s *Sink) condition(tr *lockTrigger, p *part) string {
+	if !tr.others {
+		return ""
+	}
 	other := ""
 	if p.family {
 		other = " OR session_user <> " + literal(s.role)
-	}
-	if tr.kind != "row" {
-		return ""
 	}
 	return " WHEN (pg_catalog.pg_trigger_depth() > 0" + other + " OR pg_catalog.currval('sluice.writer'::regclass) <> " + s.writer() + ")"
 }
@@ -207,7 +208,7 @@ func (s *Sink) condition(tr *lockTrigger, p *part) string {
 // state is how the catalog's query shows the condition. Partitions have that of the table.
 func (tr *lockTrigger) state(p *part) string {
 	switch {
-	case tr.kind != "row":
+	case !tr.others:
 		return " f"
 	case p.family:
 		return " t t"

@@ -24,6 +24,9 @@ func (s *Sink) signSession() string {
 	return "SELECT pg_catalog.setval('sluice.writer', " + s.writer() + ")"
 }
 
+// hasWriter follows signSession in the sink's own session: beginBody has nothing to do then.
+const hasWriter = ", pg_catalog.set_config('sluice.begun', 'yes', false)"
+
 const quitSession = "SELECT pg_catalog.setval('sluice.writer', 0)"
 
 // writer is the number by which a sink's session is known: positive, and another one for each sink.
@@ -183,12 +186,16 @@ const rowCounts = `	DECLARE
 `
 
 // beginBody makes sure, before a statement, that the sequence has a value in the session. An IF is evaluated without a query.
+// The sink's session says (hasWriter) that it has one, which spares it a subtransaction with each statement. That is no way around the
+// lock: where somebody else says so, and has none, the row trigger's condition is an error.
 const beginBody = `
 BEGIN
-	IF pg_catalog.currval('sluice.writer'::pg_catalog.regclass) IS NULL THEN END IF;
-	RETURN NULL;
-EXCEPTION WHEN object_not_in_prerequisite_state THEN
-	PERFORM pg_catalog.setval('sluice.writer'::pg_catalog.regclass, 0);
+	IF pg_catalog.current_setting('sluice.begun', true) = 'yes' THEN RETURN NULL; END IF;
+	BEGIN
+		IF pg_catalog.currval('sluice.writer'::pg_catalog.regclass) IS NULL THEN END IF;
+	EXCEPTION WHEN object_not_in_prerequisite_state THEN
+		PERFORM pg_catalog.setval('sluice.writer'::pg_catalog.regclass, 0);
+	END;
 	RETURN NULL;
 END`
 

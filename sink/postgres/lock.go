@@ -104,7 +104,7 @@ func (s *Sink) pass(ctx context.Context) error {
 		return err
 	}
 	s.signed = true
-	_, err = s.exec(ctx, s.signSession())
+	_, err = s.exec(ctx, s.signSession()+hasWriter)
 	return err
 }
 

@@ -163,6 +163,15 @@ func enforced(t *testing.T, version int, partitioned bool) {
 			}
 		}
 	}
+	// What the sink's session says of itself is no way around.
+	for _, role := range []string{"clerk", "postgres", "filler"} {
+		session := d.as(t, role)
+		for _, sql := range []string{"SET sluice.begun = 'yes'", "UPDATE customers SET email = 'x'"} {
+			if pg := session.try(sql); (pg == nil) != strings.HasPrefix(sql, "SET") {
+				t.Errorf("%s: %s: %v", role, sql, pg)
+			}
+		}
+	}
 	// The superuser may set session_replication_role, which leaves out ordinary triggers.
 	d.exec(t, "SET session_replication_role = replica")
 	d.refused(t, "UPDATE customers SET email = 'x'", "customers.email comes from crm: change it there")
