@@ -15,10 +15,9 @@ import (
 
 // PostgreSQL sends every replication message by itself and pays for waking
 // a sleeping reader each time, so a reader that is woken for each message slows the walsender down.
-// While data keeps coming, the socket is told to wake us only for pile bytes (SO_RCVLOWAT) or after
-// pileWait, whichever is first; when it is idle, for the first byte.
+// While data keeps coming, we sleep until a pile is there (SO_RCVLOWAT) or pileWait is over,
+// whichever is first; when it is idle, until the first byte.
 const (
-	pile     = 128 << 10
 	pileWait = 2 * time.Millisecond
 	// floodWait is used instead while flood bytes a millisecond come, some 60,000 rows a second. Each read tells the server
 	// to send on, which it does message by message until it is told to wait; while it waits, it gathers, which costs it half
@@ -34,6 +33,7 @@ type Conn struct {
 	deadline time.Time // the reader's own
 	enabled  bool
 	pace     pace
+	pile     pile
 	near     bool // the window is ours to choose
 	window   window
 	flooded  bool // the last pile came at the rate of flood
@@ -46,7 +46,6 @@ type Conn struct {
 	n        int
 	err      error
 	want     int
-	waited   bool
 	callback func(fd uintptr) bool
 }
 
@@ -73,7 +72,7 @@ func Wrap(conn net.Conn) net.Conn {
 // Enable starts the adaptive reading; before it the connection is an ordinary one.
 func (a *Conn) Enable() {
 	a.enabled = true
-	a.own = make([]byte, pile)
+	a.own = make([]byte, pileMost)
 	_ = a.raw.Control(func(fd uintptr) {
 		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 		a.near = err == nil && time.Duration(info.Min_rtt)*time.Microsecond <= near
@@ -98,7 +97,7 @@ func (a *Conn) resize() {
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, a.window.size)
 	})
 	if a.pace.busy {
-		a.wakeFor(pile) // the kernel has cut it to half of the window before
+		a.wakeFor(pileMost) // the kernel has cut it to half of the window before
 	}
 }
 
@@ -152,7 +151,7 @@ func (a *Conn) fill(p []byte) (int, error) {
 	}
 	n, err := a.readFirst()
 	if err == nil && a.pace.came(time.Now()) {
-		a.wakeFor(pile)
+		a.wakeFor(pileMost)
 	}
 	return n, err
 }
@@ -160,7 +159,7 @@ func (a *Conn) fill(p []byte) (int, error) {
 // readPile waits for a pile or pileWait and reads what is there. 0 without an error says that
 // nothing came.
 func (a *Conn) readPile() (int, error) {
-	a.want = min(pile, len(a.dst))
+	a.want = min(a.pile.size, len(a.dst))
 	wait := pileWait
 	if a.flooded {
 		wait = floodWait
@@ -170,6 +169,9 @@ func (a *Conn) readPile() (int, error) {
 		return 0, err
 	}
 	n, err := a.takePile()
+	if a.flooded {
+		a.pile.waited(a.want, n)
+	}
 	a.flooded = time.Duration(n)*time.Millisecond >= flood*time.Since(begun)
 	return n, err
 }
@@ -198,7 +200,7 @@ func (a *Conn) readFirst() (int, error) {
 }
 
 func (a *Conn) readRaw() (int, error) {
-	a.n, a.err, a.waited = 0, nil, false
+	a.n, a.err = 0, nil
 	if err := a.raw.Read(a.callback); err != nil {
 		return 0, err
 	}
@@ -209,10 +211,11 @@ func (a *Conn) readRaw() (int, error) {
 }
 
 // read is called with the socket until it gives true, and waits for readiness in between. Readiness
-// is edge-triggered: a pile that is there already would never be announced, so it asks first.
+// is edge-triggered: a pile that is there already would never be announced, so it asks first. And it asks again when it is
+// woken: small messages fill the window by what each takes in the kernel, for which it wakes us long before a pile; a
+// read would open the window, and the next messages would travel one by one.
 func (a *Conn) read(fd uintptr) bool {
-	if a.want > 1 && !a.waited {
-		a.waited = true
+	if a.want > 1 {
 		if there, err := unix.IoctlGetInt(int(fd), unix.TIOCINQ); err == nil && there < a.want {
 			return false
 		}
@@ -230,12 +233,17 @@ func (a *Conn) read(fd uintptr) bool {
 	return a.err != unix.EAGAIN || a.want == 0
 }
 
-// wakeFor has the kernel wake us for so many bytes.
+// wakeFor has the kernel wake us for so many bytes, or for the half of its window if that is less: more never come where the server
+// waits for us to read.
 func (a *Conn) wakeFor(low int) {
 	// Where the option is refused, readPile still gathers for pileWait.
 	_ = a.raw.Control(func(fd uintptr) {
 		_ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT, low)
+		if taken, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVLOWAT); err == nil {
+			low = taken
+		}
 	})
+	a.pile = pile{size: low, most: low}
 }
 
 func earlier(a, b time.Time) time.Time {

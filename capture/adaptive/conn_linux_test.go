@@ -74,7 +74,9 @@ func TestBytesStayTheSame(t *testing.T) {
 func TestDeadlineOfTheReader(t *testing.T) {
 	for _, busy := range []bool{false, true} {
 		_, to := pair(t)
-		to.(*Conn).pace.busy = busy
+		if to.(*Conn).pace.busy = busy; busy {
+			to.(*Conn).wakeFor(pileMost)
+		}
 		if err := to.SetReadDeadline(time.Now().Add(5 * time.Millisecond)); err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func TestBusyEnds(t *testing.T) {
 		"one wait in three":  {[]int{100, 0, 0}, false},
 		"two waits in three": {[]int{100, 0, 100}, true},
 		"always something":   {[]int{1}, true},
-		"every second wait":  {[]int{pile, 0}, true},
+		"every second wait":  {[]int{pileMost, 0}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := pace{busy: true}
