@@ -42,6 +42,7 @@ func (c *captureCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	collectAt(captureGrowth)
 	return a.serve(cfg, parts{capture: true, console: orDefault(c.Console, cfg.Console.Listen)})
 }
 
