@@ -10,6 +10,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // pair gives both ends of a TCP connection, the second one adaptive.
@@ -83,5 +85,25 @@ func TestDeadlineOfTheReader(t *testing.T) {
 		if _, err := to.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("busy %v: read gives %v, want the deadline", busy, err)
 		}
+	}
+}
+
+// TestPileFitsTheWindow fills the window while nobody reads: what is there then must be enough for a pile, since no more comes
+// before it is read.
+func TestPileFitsTheWindow(t *testing.T) {
+	from, to := pair(t)
+	c := to.(*Conn)
+	c.wakeFor(pileMost)
+	message := make([]byte, 150)
+	for {
+		_ = from.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
+		if _, err := from.Write(message); err != nil {
+			break
+		}
+	}
+	there := 0
+	_ = c.raw.Control(func(fd uintptr) { there, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+	if c.pile.size > there {
+		t.Errorf("the window holds %d bytes, and %d are waited for", there, c.pile.size)
 	}
 }
