@@ -38,6 +38,7 @@ type folder struct {
 	bags     map[string]map[string]int               // rows of tables without a key
 	copying  []string
 	kept     map[string]map[string]bool // rows that came since the gap, by table and key
+	mixed    map[string]bool            // rows that have values of before it, by table and key
 	gaps     int
 	reads    int
 	problems []string
@@ -46,7 +47,7 @@ type folder struct {
 func newFolder(t testing.TB) *folder {
 	return &folder{
 		t: t, types: pgtype.NewMap(), journal: map[string][]byte{}, soon: map[string][]byte{},
-		tables: map[string]map[string]map[string]string{}, newest: map[string]int64{}, gone: map[string]bool{}, bags: map[string]map[string]int{},
+		tables: map[string]map[string]map[string]string{}, newest: map[string]int64{}, gone: map[string]bool{}, mixed: map[string]bool{}, bags: map[string]map[string]int{},
 	}
 }
 
@@ -187,10 +188,12 @@ func (f *folder) change(c *change.Change) {
 		}
 	default:
 		key := f.key(c.Table, c.After)
-		old := rows[key]
+		was := key
 		if c.OtherKey != nil {
-			was := f.key(c.Table, c.OtherKey)
-			old = rows[was]
+			was = f.key(c.Table, c.OtherKey)
+		}
+		old := rows[was]
+		if was != key {
 			delete(rows, was)
 		}
 		row, whole := f.row(c, old)
@@ -202,10 +205,24 @@ func (f *folder) change(c *change.Change) {
 			return
 		}
 		if h, is := row["h"]; is && h != "n" && !strings.HasPrefix(row["big"], h) && row["big"] != "" {
-			f.problem("%s of %s %s at %s makes a row of two versions: big of %.32s and h of %s", c.Op, name, key, f.group.Commit, row["big"], h)
+			f.twoVersions(c, was, key, row["big"], h)
+		} else {
+			delete(f.mixed, name+"/"+key)
 		}
 		rows[key] = row
 	}
+}
+
+// twoVersions is for a change that makes a row of the values of two versions, of the row that was under the key was. After a gap
+// that may be: a row that is there is older than the gap, and what it lacks comes with a later change, before the repair ends.
+func (f *folder) twoVersions(c *change.Change, was, key, big, h string) {
+	name := c.Table.Name
+	say := f.problem
+	if f.group.Repair != nil && slices.Contains(f.group.Repair.Tables, c.Table.QualifiedName()) && (!f.kept[name][was] || f.mixed[name+"/"+was]) {
+		f.mixed[name+"/"+key] = true
+		say = f.t.Logf
+	}
+	say("%s of %s %s at %s makes a row of two versions: big of %.32s and h of %s", c.Op, name, key, f.group.Commit, big, h)
 }
 
 // check wants the versions of a key to rise. A row that is read may be the one that is there.
