@@ -233,8 +233,8 @@ func (a *Conn) read(fd uintptr) bool {
 	return a.err != unix.EAGAIN || a.want == 0
 }
 
-// wakeFor has the kernel wake us for so many bytes, or for the half of its window if that is less: more never come where the server
-// waits for us to read.
+// wakeFor has the kernel wake us for so many bytes. It takes half of the window instead if that is less, and so does the pile: where
+// the server waits for us to read, what the window holds is all that comes.
 func (a *Conn) wakeFor(low int) {
 	// Where the option is refused, readPile still gathers for pileWait.
 	_ = a.raw.Control(func(fd uintptr) {

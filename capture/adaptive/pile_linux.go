@@ -11,7 +11,7 @@ type pile struct {
 
 // waited notes that want bytes were waited for and n were there in the end. Where fewer came, either the server had no more or
 // what is under way takes so much more of the kernel's memory than its bytes that the window is full before the pile is
-// there, and each wait would last to its end: a pile that came in time is waited for from then on, and slowly more.
+// there, and each wait would last to its end: half of what came is waited for from then on, and slowly more.
 func (p *pile) waited(want, n int) {
 	switch {
 	case n >= want:
