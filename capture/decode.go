@@ -38,7 +38,7 @@ type decoder struct {
 	whole   change.LSN
 	partial change.Position
 
-	last   sent   // the last transaction handed over to its end
+	last   sent   // the last transaction handed over to its end, by this run or an earlier one
 	half   sent   // the one that partial is of
 	due    []sent // transactions that must come again before anything else is believed, in order
 	proven func() // told when none is due any more
@@ -218,7 +218,7 @@ func (d *decoder) end(ctx context.Context, end change.LSN) error {
 		return fatal(fmt.Errorf("cannot publish the end of transaction %d at %s: %w", d.group.XID, d.group.Commit, err))
 	}
 	d.whole, d.partial, d.half = d.group.Commit, change.Position{}, sent{}
-	if d.group.XID != 0 {
+	if d.group.XID != 0 && d.group.Commit > d.last.commit {
 		d.last = d.sent()
 	}
 	d.place.last, d.place.time = max(d.place.last, d.group.Commit), d.group.Time

@@ -1,8 +1,10 @@
 package capture
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sluicecdc/sluice/internal/change"
@@ -36,7 +38,8 @@ func (e *forkError) Error() string {
 }
 
 // expect names the transactions that a slot which stands at floor has to send again: the last one that was
-// published whole, and the one that was published in part when a connection was lost.
+// published whole, and the one that was published in part when a connection was lost. That may be the same one or one
+// before it: what an earlier run published whole is handed over again.
 func (d *decoder) expect(floor change.LSN) {
 	d.due = d.due[:0]
 	for _, s := range []sent{d.last, d.half} {
@@ -44,6 +47,8 @@ func (d *decoder) expect(floor change.LSN) {
 			d.due = append(d.due, s)
 		}
 	}
+	slices.SortFunc(d.due, func(a, b sent) int { return cmp.Compare(a.commit, b.commit) })
+	d.due = slices.Compact(d.due)
 	d.settled()
 }
 

@@ -84,6 +84,41 @@ func TestReconnectInsideTransaction(t *testing.T) {
 	})
 }
 
+// TestReconnectInsideWhatIsKnown cuts the connection while a transaction comes again that an earlier capture published
+// whole: first the last one, then one with another behind it.
+func TestReconnectInsideWhatIsKnown(t *testing.T) {
+	for _, behind := range []int{0, 1} {
+		onEach(t, func(t *testing.T, cfg Config, d *db) {
+			d.run(`CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE wide (v text); ALTER TABLE wide REPLICA IDENTITY FULL`)
+			cfg.BufferBytes, cfg.DrainTimeout = minSlabs*slabBytes, time.Second
+			r := newRecorder(t)
+			c := start(t, cfg, r)
+			c.awaitState(StateStreaming)
+			c.awaitCopies()
+			r.mu.Lock()
+			r.lazy = true
+			r.mu.Unlock()
+			const n = 1000
+			d.run(fmt.Sprintf(`INSERT INTO wide SELECT repeat('x', 10000) FROM generate_series(1, %d)`, n))
+			for i := range behind {
+				d.run(fmt.Sprintf(`INSERT INTO a VALUES (%d)`, i))
+			}
+			r.await(n + behind)
+			c.finish()
+			// Nothing of it was confirmed, and all of it is there.
+			stall := make(chan struct{})
+			r.durable, r.lazy, r.stall = r.groups[len(r.groups)-1].End, false, stall
+			c = start(t, cfg, r)
+			eventually(t, "full buffers", func() bool { return c.waiting() >= 3*slabBytes })
+			d.run(`SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = current_database()`)
+			close(stall)
+			d.run(`INSERT INTO a VALUES (1000)`)
+			expectLast(t, r.await(n+behind+1), "c a after(id:1000)")
+			c.finish()
+		})
+	}
+}
+
 // waiting gives the bytes that stand in slabs, as the metric has it.
 func (c *Capture) waiting() int {
 	if p := c.poolInForce(); p != nil {
