@@ -184,6 +184,38 @@ func TestCutConnections(t *testing.T) {
 	}
 }
 
+// TestCutQuestions: what is asked before the first record goes, and before the first is read, is asked again when the
+// connection is cut.
+func TestCutQuestions(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	whole := shared(t)
+	for run := range 30 {
+		s := &scissors{rng: rand.New(rand.NewPCG(seed, uint64(run))), least: 50, most: 4000}
+		c := cuttingClient(t, whole, s)
+		ctx := timeout(t, time.Minute)
+		name := harness.Unique("questions")
+		if _, err := c.EnsureTopics(ctx, []Topic{{Name: name, Partitions: 2}}); err != nil {
+			t.Fatal(err)
+		}
+		p, err := c.NewProducer(ctx, ProducerConfig{TransactionalID: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run%2 == 0 {
+			s.arm()
+		}
+		if _, err := p.Fence(ctx, []string{name}); err != nil {
+			t.Error(err)
+		}
+		s.arm()
+		if tails, err := c.Tail(ctx, name, 1); err != nil || len(tails) != 2 {
+			t.Errorf("%d partitions, %v", len(tails), err)
+		}
+		p.Close()
+	}
+}
+
 // readCut reads partition 1 over connections that are cut.
 func readCut(t *testing.T, c *Client, rng *rand.Rand, topic string, n int) []string {
 	t.Helper()

@@ -165,7 +165,7 @@ func worst(res *addpartitionstotxn.Response) error {
 
 // enlist makes the handles.
 func (p *Producer) enlist(ctx context.Context, tps []TopicPartition, settings map[string]topicSettings) error {
-	k, err := p.c.metadata(ctx, topicsOf(tps))
+	k, err := p.c.lookUp(ctx, topicsOf(tps))
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,15 @@ func (c *Client) metadata(ctx context.Context, topics []string) (*cluster, error
 	return out, nil
 }
 
+// lookUp is metadata, asked again while no broker answers.
+func (c *Client) lookUp(ctx context.Context, topics []string) (k *cluster, err error) {
+	err = c.retry(ctx, func(ctx context.Context) error {
+		k, err = c.metadata(ctx, topics)
+		return err
+	})
+	return k, err
+}
+
 func stateOf(t metadata.ResponseTopic) topicState {
 	s := topicState{code: Code(t.ErrorCode), leaders: make([]int32, len(t.Partitions))}
 	for i := range s.leaders {

@@ -25,7 +25,7 @@ const (
 // Offsets gives for each partition of topic the first offset that is kept and the end that readers of
 // committed records can reach.
 func (c *Client) Offsets(ctx context.Context, topic string) (first, end []int64, err error) {
-	k, err := c.metadata(ctx, []string{topic})
+	k, err := c.lookUp(ctx, []string{topic})
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot ask for topic %s: %w", topic, err)
 	}
