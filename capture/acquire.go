@@ -103,6 +103,11 @@ func (c *Capture) resume(ctx context.Context, l *link, info slotInfo) (*lease, e
 	if err != nil {
 		return nil, err
 	}
+	// Nobody else moves it from here on; since we looked first another capture may have had it and gone.
+	if info, err = c.source.slot(ctx, c.cfg.Slot); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	return &lease{stream: c.streamOf(conn, l, info.Confirmed), system: l.system}, nil
 }
 

@@ -96,6 +96,23 @@ func TestGapsAmongWrites(t *testing.T) {
 	})
 }
 
+// TestStopKeepsWhatWasCopied stops as soon as a table is copied, and wants no row of it read again.
+func TestStopKeepsWhatWasCopied(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE ints (id int PRIMARY KEY, v int); INSERT INTO ints SELECT g, g FROM generate_series(1, 100) g`)
+		f := newFolder(t)
+		for range 3 {
+			c := start(t, cfg, f)
+			c.awaitState(StateStreaming)
+			c.awaitCopies()
+			c.finish()
+		}
+		if f.reads != 100 {
+			t.Errorf("%d rows were read, want 100", f.reads)
+		}
+	})
+}
+
 // TestGapLeavesOldValues changes a row in a gap, and twice behind it before capture asks for the value that the first of the two
 // changes did not send. What the row has by then belongs to the second: a reader that keeps what it has makes a row that never
 // was, of v 3 and the value of before the gap, and the second change mends it.

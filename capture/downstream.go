@@ -18,6 +18,8 @@ type Journal interface {
 	// PutSoon stores a value behind everything that was published before it, without waiting: a crash of the
 	// next moment may lose it. A nil value removes the entry.
 	PutSoon(ctx context.Context, key string, value []byte) error
+	// Settle returns when everything that was put is durable, but for what waits for the end of an open group.
+	Settle(ctx context.Context) error
 	// Ended gives the commit LSN of the last group that an earlier run published whole, as of the
 	// opening; 0 when there is none.
 	Ended() change.LSN

@@ -48,6 +48,7 @@ func (p *nothing) Put(_ context.Context, key string, v []byte) error {
 	return nil
 }
 func (p *nothing) PutSoon(ctx context.Context, key string, v []byte) error { return p.Put(ctx, key, v) }
+func (p *nothing) Settle(context.Context) error                            { return nil }
 func (p *nothing) Keys(string) []string                                    { return nil }
 func (p *nothing) Ended() change.LSN                                       { return 0 }
 func (p *nothing) EndedAt() change.LSN                                     { return 0 }

@@ -368,6 +368,13 @@ func (f *folder) PutSoon(_ context.Context, key string, value []byte) error {
 	return nil
 }
 
+func (f *folder) Settle(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sync()
+	return f.failure
+}
+
 func (f *folder) Keys(prefix string) (keys []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

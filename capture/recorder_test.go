@@ -169,6 +169,8 @@ func (r *recorder) PutSoon(ctx context.Context, key string, value []byte) error 
 	return r.Put(ctx, key, value)
 }
 
+func (r *recorder) Settle(context.Context) error { return nil }
+
 func (r *recorder) Keys(prefix string) (keys []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

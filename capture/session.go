@@ -214,7 +214,7 @@ func (c *Capture) barrier(ctx context.Context, fresh bool) (*snapshot.View, erro
 }
 
 // drain waits for what was handed over to become durable, and tells PostgreSQL. Nothing comes after
-// it, so that the next start has as little as possible sent again.
+// it, so that the next start has as little as possible sent, or copied, again.
 func (c *Capture) drain(ctx context.Context, s *stream) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.DrainTimeout)
 	defer cancel()
@@ -235,6 +235,9 @@ func (c *Capture) drain(ctx context.Context, s *stream) {
 	}
 	if s != nil {
 		_ = s.tell(s.confirmable(), time.Now())
+	}
+	if err := c.down.Settle(ctx); err != nil {
+		c.log.Warn("stopped before the state of the copies was durable; what it lacks will be copied again at the next start", "error", err)
 	}
 }
 

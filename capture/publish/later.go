@@ -70,6 +70,14 @@ func (l *later) first() uint64 {
 	return l.ends[0].number
 }
 
+// Settle implements capture.Journal. A Kafka transaction that wraps an open group ends with the group only.
+func (p *Publisher) Settle(ctx context.Context) error {
+	if p.o.Transactions && p.group.open {
+		return nil
+	}
+	return p.settleAll(ctx)
+}
+
 // settleAll returns when nothing waits any more, and everything is acknowledged.
 func (p *Publisher) settleAll(ctx context.Context) error {
 	for {
