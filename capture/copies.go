@@ -125,7 +125,7 @@ func (k *copies) restore(ctx context.Context) error {
 			return err
 		}
 		k.all = append(k.all, t)
-		if err := t.takeBack(ctx, j); err != nil {
+		if err := t.recall(ctx, j); err != nil {
 			return err
 		}
 	}
@@ -210,7 +210,7 @@ func (k *copies) update() {
 	moving, repair := map[uint32]bool{}, &change.Repair{}
 	for _, t := range k.all {
 		if t.State == CopyDone && t.Whole && t.Kind != CopyAsked {
-			k.covered[t.OID] = max(k.covered[t.OID], t.At)
+			k.covered[t.OID] = max(k.covered[t.OID], t.At, t.Sees)
 		}
 		if !t.active() {
 			continue

@@ -222,7 +222,7 @@ func (d *decoder) publishWhole(ctx context.Context, o *wholeCopy) error {
 		o.turn <- nil
 		return nil
 	}
-	d.place.last, o.copy.At = commit, commit
+	d.place.last, o.copy.At, o.copy.Sees = commit, commit, o.at
 	if err := o.copy.storeNow(ctx, k.capture.down); err != nil {
 		return err
 	}

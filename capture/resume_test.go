@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -257,10 +258,11 @@ func TestCopiedChangesComeAgain(t *testing.T) {
 			BEGIN; INSERT INTO a VALUES (2); TRUNCATE bare; COMMIT;
 			BEGIN; INSERT INTO a VALUES (3); INSERT INTO bare VALUES (3); COMMIT`)
 		r.awaitThat(func(all []string) bool { return slices.Contains(all, "c a after(id:3)") })
+		d.run(`INSERT INTO bare VALUES (31)`) // in the copy as all before it, and there is nothing of it to publish
 		open.run(`ROLLBACK`)
 		c.awaitCopies()
 		d.run(`INSERT INTO bare VALUES (4)`)
-		want := []string{"c a after(id:1)", "c a after(id:2)", "c a after(id:3)", "r bare after(n:3)", "c bare after(n:4)"}
+		want := []string{"c a after(id:1)", "c a after(id:2)", "c a after(id:3)", "r bare after(n:3)", "r bare after(n:31)", "c bare after(n:4)"}
 		if got := r.await(len(want)); !slices.Equal(got, want) {
 			t.Fatalf("got %q, want %q", got, want)
 		}
@@ -272,6 +274,37 @@ func TestCopiedChangesComeAgain(t *testing.T) {
 			t.Fatalf("got %q", got)
 		}
 		c.finish()
+	})
+}
+
+// TestEndOfAWholeCopyIsFound starts behind a crash that came when the rows of a table without key were in Kafka, and before that
+// was noted.
+func TestEndOfAWholeCopyIsFound(t *testing.T) {
+	onEach(t, func(t *testing.T, cfg Config, d *db) {
+		d.run(`CREATE TABLE bare (n int); ALTER TABLE bare REPLICA IDENTITY FULL; INSERT INTO bare VALUES (1)`)
+		r := newRecorder(t)
+		c := start(t, cfg, r)
+		c.awaitCopies()
+		c.finish()
+		key := copyKey(firstID("public.bare"))
+		var noted copyRecord
+		read := func() {
+			t.Helper()
+			if err := json.Unmarshal(r.journal[key], &noted); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read()
+		noted.State, noted.Ended = CopyCopying, nil
+		r.journal[key], _ = json.Marshal(&noted)
+		c = start(t, cfg, r)
+		c.awaitState(StateStreaming)
+		d.run(`INSERT INTO bare VALUES (2)`)
+		expect(t, r.await(2), []string{"r bare after(n:1)", "c bare after(n:2)"})
+		c.finish()
+		if read(); noted.State != CopyDone || noted.Ended == nil {
+			t.Errorf("the copy is %s, ended %v", noted.State, noted.Ended)
+		}
 	})
 }
 

@@ -47,6 +47,9 @@ type copyRecord struct {
 	// It is taken back before anything later ends. It stays when the copy is done: changes from before it that the slot
 	// sends again are in the copy.
 	At change.LSN `json:"at,omitempty"`
+	// Sees is where the snapshot of such a table was taken: it sees what committed before. That may lie beyond At, as
+	// transactions of which nothing is published give no positions.
+	Sees change.LSN `json:"sees,omitempty"`
 	// Gap is the position of the mark of the gap that a CopyRepair is for.
 	Gap change.LSN `json:"gap,omitempty"`
 	// Round is that of the wish.
@@ -163,9 +166,6 @@ func (t *tableCopy) load(j Journal) error {
 	if err := json.Unmarshal(b, &t.copyRecord); err != nil {
 		return t.unreadable(err)
 	}
-	if t.At != 0 && j.Ended() >= t.At && t.active() {
-		t.State = CopyDone
-	}
 	if b, ok := j.Get(planKey(t.ID)); ok {
 		if err := json.Unmarshal(b, &t.ranges); err != nil {
 			return t.unreadable(err)
@@ -216,8 +216,18 @@ func (t *tableCopy) takeBack(ctx context.Context, j Journal) error {
 	if t.At == 0 || t.State == CopyDone {
 		return nil
 	}
-	t.At = 0
+	t.At, t.Sees = 0, 0
 	return t.storeNow(ctx, j)
+}
+
+// recall finds out, and notes, what became of a table that was being published as a whole when a run ended.
+func (t *tableCopy) recall(ctx context.Context, j Journal) error {
+	if t.At == 0 || j.Ended() < t.At || t.Ended != nil {
+		return t.takeBack(ctx, j)
+	}
+	now := time.Now()
+	t.State, t.Ended = CopyDone, &now
+	return t.store(ctx, j)
 }
 
 // storePlan writes the ranges, or removes them when there are none to come.
