@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -75,7 +74,7 @@ func (a *ahead) read(ctx context.Context) error {
 // settle takes an answer: whether the row is there, its values and, for one version, whether it is that.
 func (a *ahead) settle(r *reread, answer []change.Value) error {
 	there, values := string(answer[0].Data) == "t", answer[1:1+len(r.into)]
-	if version := answer[1+len(r.into):]; len(version) > 0 && !(there && r.is(version)) {
+	if version := answer[1+len(r.into):]; len(version) > 0 && !(there && r.is(version[1:])) {
 		at, err := change.ParseLSN(string(version[0].Data))
 		if err != nil {
 			return err
@@ -94,14 +93,11 @@ func (a *ahead) settle(r *reread, answer []change.Value) error {
 	return nil
 }
 
-// is tells whether a row that was read is as the change has left it: the transaction of the change wrote it or, in a
-// subtransaction, which has a number of its own, all that has travelled is the same.
-func (r *reread) is(version []change.Value) bool {
-	if string(version[1].Data) == strconv.FormatUint(uint64(r.xid), 10) {
-		return true
-	}
+// is tells whether a row that was read is as the change has left it: all that has travelled is the same. Who wrote it does
+// not tell, since a transaction may write a row again.
+func (r *reread) is(logged []change.Value) bool {
 	for n, p := range r.logged {
-		was, is := r.row[p.at], version[2+n]
+		was, is := r.row[p.at], logged[n]
 		if (was.Format == change.Null) != (is.Format == change.Null) || was.Format == is.Format && !bytes.Equal(was.Data, is.Data) {
 			return false
 		}
@@ -242,7 +238,7 @@ func (r *reread) question(from string, names map[int16]string) *question {
 		q.formats = append(q.formats, wireFormat(col.Type))
 	}
 	if r.logged != nil {
-		values, q.formats = append(values, "("+snapshot.PositionSQL+")::text", "r.xmin::text"), append(q.formats, 0, 0)
+		values, q.formats = append(values, "("+snapshot.PositionSQL+")::text"), append(q.formats, 0)
 	}
 	for _, p := range r.logged {
 		there = there && names[t.Columns[p.column].Attnum] != ""
