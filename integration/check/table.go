@@ -2,13 +2,11 @@ package check
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sluicecdc/sluice/internal/change"
 )
@@ -81,9 +79,6 @@ func compare(ctx context.Context, source, destination *pgx.Conn, t Table) (*Diff
 		return nil, fmt.Errorf("source: %w", err)
 	}
 	right, err := fingerprint(ctx, destination, t.rows(t.Destination), &d.DestinationRows)
-	if missing(err) && d.SourceRows == 0 {
-		return nil, nil // a sink makes a table when its first record comes
-	}
 	if err != nil {
 		return nil, fmt.Errorf("destination: %w", err)
 	}
@@ -91,12 +86,6 @@ func compare(ctx context.Context, source, destination *pgx.Conn, t Table) (*Diff
 		return nil, nil
 	}
 	return d, d.search(ctx, source, destination)
-}
-
-// missing tells the error of a table that does not exist.
-func missing(err error) bool {
-	var e *pgconn.PgError
-	return errors.As(err, &e) && e.Code == "42P01"
 }
 
 func columnsOf(ctx context.Context, conn *pgx.Conn, table string) ([]string, error) {
